@@ -1,0 +1,37 @@
+"""The interface that every grounding system implements and every use of one relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from knowmvg.core.records import Grounding, Phrase, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A phrase that a grounder is asked to place.
+
+    ``boxes`` is the number of boxes wanted: the reference's number in the ``teacher_forced`` protocol, ``None`` to
+    leave it to the model.
+    """
+
+    phrase: Phrase
+    boxes: int | None = None
+
+
+@runtime_checkable
+class Grounder(Protocol):
+    """Studies in, one ``Grounding`` a study out, in order; boxes in stored pixels inside the image."""
+
+    def ground(self, studies: Sequence[Study]) -> list[Grounding]:
+        """Read each study's report, name its diagnostic phrases and place them (the ``generate`` protocol)."""
+        ...
+
+    def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
+        """Place given phrases: one list of queries a study, answered in order (``teacher_forced``, ``phrase_given``).
+
+        The report of the study is read as context; a study without queries gives an empty ``Grounding``.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Metrics, protocols, intervals, controls and tables."""

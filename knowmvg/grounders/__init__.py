@@ -1,0 +1,1 @@
+"""Grounding systems behind one interface (knowmvg.core.grounder)."""

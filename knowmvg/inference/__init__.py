@@ -1,0 +1,1 @@
+"""A loaded grounder at work: sessions, reconciliation with the report, overlays."""

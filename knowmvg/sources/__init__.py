@@ -1,0 +1,1 @@
+"""Files to records, one file a source. No source knows a grounding system."""

@@ -1,0 +1,1 @@
+"""Recipes, batches, caches and the trainer."""
