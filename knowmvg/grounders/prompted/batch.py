@@ -1,0 +1,168 @@
+"""From labelled studies to tensors: the only border between records and the prompted models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from knowmvg.core.frames import Frame
+from knowmvg.core.records import LabelledPhrase, Phrase, Study
+from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+
+MASK_SIDE = 64
+
+Related = Callable[[Phrase], set[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One study as a model reads and is taught it; box rows are in the order of the answer's ``<BOX>`` tokens.
+
+    Args:
+        canvas: ``[S, S]`` float32, or ``None`` where features come from a cache.
+        frame: stored pixels to canvas.
+        prompt: ids up to and including ``<answer>``.
+        answer: ids of the answer, ``<end>`` included.
+        boxes: unit boxes ``[P, 4]``.
+        masks: soft masks ``[P, 64, 64]`` over the canvas; a row of NaN where there is none.
+        related: for each box the knowledge nodes that concern its phrase.
+    """
+
+    id: str
+    canvas: NDArray[np.float32] | None
+    frame: Frame
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    boxes: NDArray[np.float32]
+    masks: NDArray[np.float16]
+    related: tuple[tuple[int, ...], ...]
+
+    def without_canvas(self) -> Example:
+        """The example for use with cached features."""
+        return replace(self, canvas=None)
+
+
+def placed_labels(study: Study) -> list[LabelledPhrase]:
+    """The labelled phrases that get boxes, in the order of the report."""
+    labels = [label for label in study.labels if label.phrase.assertion.placed and len(label.boxes)]
+    return sorted(labels, key=lambda label: label.phrase.span or (len(study.report), 0))
+
+
+def _soft_masks(label: LabelledPhrase, frame: Frame) -> NDArray[np.float16]:
+    """Masks of a phrase ``[n, 64, 64]`` on the canvas, averaged over each cell; NaN where the data set has none."""
+    if label.masks is None:
+        return np.full((len(label.boxes), MASK_SIDE, MASK_SIDE), np.nan, dtype=np.float16)
+    coarse = Frame(
+        frame.stored,
+        (MASK_SIDE, MASK_SIDE),
+        (frame.scale[0] * MASK_SIDE / frame.canvas[0], frame.scale[1] * MASK_SIDE / frame.canvas[1]),
+        (frame.offset[0] * MASK_SIDE / frame.canvas[0], frame.offset[1] * MASK_SIDE / frame.canvas[1]),
+    )
+    return np.stack([coarse.render(mask.astype(np.float32)) for mask in label.masks]).astype(np.float16)
+
+
+def make_example(study: Study, tokenizer: GroundingTokenizer, side: int, related: Related) -> Example:
+    """A labelled study as an example; phrases that are absent, resolved or prior are no part of the answer."""
+    canvas, frame = on_canvas(study.image, side)
+    labels = placed_labels(study)
+    boxes = [frame.to_unit(label.boxes) for label in labels]
+    masks = [_soft_masks(label, frame) for label in labels]
+    return Example(
+        id=study.id,
+        canvas=canvas,
+        frame=frame,
+        prompt=tuple(tokenizer.prompt(study.report)),
+        answer=tuple(tokenizer.write_answer([(label.phrase.text, len(label.boxes)) for label in labels])),
+        boxes=np.concatenate([*boxes, np.zeros((0, 4))]).astype(np.float32),
+        masks=np.concatenate([*masks, np.zeros((0, MASK_SIDE, MASK_SIDE), np.float16)]),
+        related=tuple(tuple(sorted(related(label.phrase))) for label in labels for _ in label.boxes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``B`` studies with ``K`` answer tokens and ``P`` boxes in all.
+
+    ``*_rows`` and ``*_columns`` point at the position whose hidden state predicts the token: one before it.
+
+    Args:
+        input_ids: ``[B, T]``, padded on the right.
+        image: features ``[B, d, g, g]`` if ``cached``, else canvases ``[B, 1, S, S]``.
+        text_targets: ``[K]`` ids, with ``text_rows`` and ``text_columns`` ``[K]``.
+        boxes: unit boxes ``[P, 4]``, with ``box_rows`` and ``box_columns`` ``[P]``.
+        masks: ``[P, 64, 64]``; ``has_mask`` ``[P]`` says which rows hold one.
+        related: ``[P, N]`` nodes of the knowledge graph that concern a box's phrase.
+    """
+
+    input_ids: Tensor
+    image: Tensor
+    cached: bool
+    text_targets: Tensor
+    text_rows: Tensor
+    text_columns: Tensor
+    boxes: Tensor
+    box_rows: Tensor
+    box_columns: Tensor
+    masks: Tensor
+    has_mask: Tensor
+    related: Tensor
+
+
+def right_padded(rows: Sequence[Sequence[int]], pad: int) -> Tensor:
+    """Ids ``[B, T]`` padded on the right."""
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask ``[B, T]`` padded on the left, for generation."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[*[pad] * (width - len(row)), *row] for row in rows])
+    mask = torch.tensor([[*[0] * (width - len(row)), *[1] * len(row)] for row in rows])
+    return ids, mask
+
+
+def collate(
+    examples: Sequence[Example], tokenizer: GroundingTokenizer, nodes: int, features: Tensor | None = None
+) -> Batch:
+    """Examples as one batch; ``features`` ``[B, d, g, g]`` replace the canvases where they were cached."""
+    text: list[tuple[int, int, int]] = []
+    box: list[tuple[int, int]] = []
+    for row, example in enumerate(examples):
+        before = len(example.prompt) - 1
+        for offset, token in enumerate(example.answer):
+            text.append((token, row, before + offset))
+            if token == tokenizer.box:
+                box.append((row, before + offset))
+    related = torch.zeros(len(box), nodes, dtype=torch.bool)
+    for index, wanted in enumerate(chosen for example in examples for chosen in example.related):
+        related[index, list(wanted)] = True
+    if features is None:
+        canvases = [example.canvas for example in examples]
+        image = torch.from_numpy(np.stack([c for c in canvases if c is not None])).unsqueeze(1)
+    else:
+        image = features
+    masks = torch.from_numpy(np.concatenate([example.masks for example in examples]).astype(np.float32))
+    has_mask = ~masks.isnan().any(dim=2).any(dim=1)
+    targets, rows, columns = torch.tensor(text).T
+    box_rows, box_columns = torch.tensor(box, dtype=torch.long).reshape(-1, 2).T
+    return Batch(
+        input_ids=right_padded([[*e.prompt, *e.answer] for e in examples], tokenizer.pad),
+        image=image,
+        cached=features is not None,
+        text_targets=targets,
+        text_rows=rows,
+        text_columns=columns,
+        boxes=torch.from_numpy(np.concatenate([e.boxes for e in examples])),
+        box_rows=box_rows,
+        box_columns=box_columns,
+        masks=masks.nan_to_num(),
+        has_mask=has_mask,
+        related=related,
+    )

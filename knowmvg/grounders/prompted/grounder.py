@@ -1,0 +1,243 @@
+"""The prompted family behind the common interface: studies in, groundings out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from knowmvg.core.frames import Frame
+from knowmvg.core.grounder import Query
+from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
+from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
+from knowmvg.grounders.prompted.model import Placed, PromptedModel
+from knowmvg.grounders.prompted.objective import grounding_losses
+from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
+from knowmvg.grounders.prompted.variants import ModelConfig
+from knowmvg.grounders.spans import find_spans
+from knowmvg.grounders.versions import software_versions
+from knowmvg.knowledge.graph import KnowledgeGraph
+from knowmvg.nn.mask_decoder import soft_extent
+
+MAX_BOXES = 4  # a phrase
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer to one study: its phrases, and the state ``[M, D]`` that emits each of its tokens."""
+
+    phrases: list[AnswerPhrase]
+    states: Tensor
+
+
+class PromptedGrounder:
+    """KnowMVG, its ablation rows and LISA (core.grounder.Grounder).
+
+    Args:
+        model: the parts, joined.
+        config: their shape.
+        tokenizer: of the language model.
+        graph: the knowledge graph that the model was trained with.
+        name: what results call this model.
+    """
+
+    batch_size = 16
+    max_new_tokens = 256
+
+    def __init__(
+        self, model: PromptedModel, config: ModelConfig, tokenizer: GroundingTokenizer, graph: KnowledgeGraph, name: str
+    ) -> None:
+        self.model, self.config, self.tokenizer, self.graph, self.name = model, config, tokenizer, graph, name
+
+    # --- answering -----------------------------------------------------------------------------------------------
+
+    def ground(self, studies: Sequence[Study]) -> list[Grounding]:
+        """Read the reports, name the phrases and place them; one grounding a study, in order."""
+        answers: list[Grounding] = []
+        for start in range(0, len(studies), self.batch_size):
+            batch = studies[start : start + self.batch_size]
+            features, frames = self._encode(batch)
+            answers += self._groundings(batch, frames, features, self._generate(batch, features), None)
+        return answers
+
+    def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
+        """Place given phrases, in order; a query without a number of boxes leaves it to the language model."""
+        if len(studies) != len(queries):
+            raise ValueError(f"expected one list of queries a study, got {len(queries)} for {len(studies)} studies")
+        answers: list[Grounding] = []
+        for start in range(0, len(studies), self.batch_size):
+            batch, asked = studies[start : start + self.batch_size], queries[start : start + self.batch_size]
+            features, frames = self._encode(batch)
+            given = self._read_forced(batch, features, asked)
+            phrases = [[query.phrase for query in row] for row in asked]
+            answers += self._groundings(batch, frames, features, given, phrases)
+        return answers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return next(self.model.parameters()).device
+
+    @torch.inference_mode()
+    def _encode(self, studies: Sequence[Study]) -> tuple[Tensor, list[Frame]]:
+        drawn = [on_canvas(study.image, self.config.image_encoder.canvas) for study in studies]
+        canvases = torch.stack([torch.from_numpy(canvas) for canvas, _ in drawn]).unsqueeze(1)
+        self.model.eval()
+        return self.model.encode(canvases.to(self.device)), [frame for _, frame in drawn]
+
+    @torch.inference_mode()
+    def _generate(self, studies: Sequence[Study], features: Tensor) -> list[_Answer]:
+        prompts = [self.tokenizer.prompt(study.report) for study in studies]
+        ids, mask = left_padded(prompts, self.tokenizer.pad)
+        generated = self.model.vlm.generate(
+            ids.to(self.device),
+            mask.to(self.device),
+            features,
+            stop_id=self.tokenizer.end,
+            max_new_tokens=self.max_new_tokens,
+        )
+        rows = zip(generated.ids.tolist(), generated.states, strict=True)
+        return [_Answer(self.tokenizer.read_answer(row), states) for row, states in rows]
+
+    @torch.inference_mode()
+    def _read_forced(self, studies: Sequence[Study], features: Tensor, queries: Sequence[Sequence[Query]]) -> list[_Answer]:
+        """The states that emit ``<BOX>`` when the answer is given; asks the model for another box where it may have one."""
+        counts = [[query.boxes or 1 for query in row] for row in queries]
+        prompts = [self.tokenizer.prompt(study.report) for study in studies]
+        while True:
+            texts = [[query.phrase.text for query in row] for row in queries]
+            written = [
+                self.tokenizer.write_answer(list(zip(text, count, strict=True)))
+                for text, count in zip(texts, counts, strict=True)
+            ]
+            ids = right_padded([[*p, *a] for p, a in zip(prompts, written, strict=True)], self.tokenizer.pad)
+            states = self.model.vlm(ids.to(self.device), None, features)
+            answers = []
+            grew = False
+            for row, (prompt, answer) in enumerate(zip(prompts, written, strict=True)):
+                # position m of the answer is emitted by the state one before it
+                emitting = states[row, len(prompt) - 1 : len(prompt) - 1 + len(answer)]
+                phrases = self._forced_phrases(answer, texts[row], counts[row])
+                answers.append(_Answer(phrases, emitting))
+                for index, (query, phrase) in enumerate(zip(queries[row], phrases, strict=True)):
+                    if query.boxes is None and counts[row][index] < MAX_BOXES:
+                        following = self.model.vlm.logits(emitting[phrase.boxes[-1] + 1]).argmax()
+                        if int(following) == self.tokenizer.box:
+                            counts[row][index] += 1
+                            grew = True
+            if not grew:
+                return answers
+
+    def _forced_phrases(self, answer: Sequence[int], texts: Sequence[str], counts: Sequence[int]) -> list[AnswerPhrase]:
+        positions = iter([index for index, token in enumerate(answer) if token == self.tokenizer.box])
+        return [
+            AnswerPhrase(text, tuple(next(positions) for _ in range(count)))
+            for text, count in zip(texts, counts, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _groundings(
+        self,
+        studies: Sequence[Study],
+        frames: Sequence[Frame],
+        features: Tensor,
+        answers: Sequence[_Answer],
+        given: Sequence[Sequence[Phrase]] | None,
+    ) -> list[Grounding]:
+        """Place every ``<BOX>`` of a batch at once and write the results."""
+        states = [a.states[list(p.boxes)] for a in answers for p in a.phrases]
+        rows = [row for row, a in enumerate(answers) for p in a.phrases for _ in p.boxes]
+        placed = None
+        if states:
+            placed = self.model.place(torch.cat(states), features, torch.tensor(rows, device=features.device))
+        results, offset = [], 0
+        for row, (study, frame, answer) in enumerate(zip(studies, frames, answers, strict=True)):
+            phrases = given[row] if given is not None else self._named(study.report, answer)
+            grounded = []
+            for phrase, words in zip(phrases, answer.phrases, strict=True):
+                assert placed is not None
+                index = list(range(offset, offset + len(words.boxes)))
+                offset += len(index)
+                grounded.append(self._grounded(phrase, placed, index, frame))
+            results.append(
+                Grounding(
+                    image_size=study.image.size,
+                    phrases=tuple(grounded),
+                    model=self.name,
+                    versions=software_versions(),
+                    warnings=study.image.warnings,
+                    study=study.id,
+                )
+            )
+        return results
+
+    @staticmethod
+    def _named(report: str, answer: _Answer) -> list[Phrase]:
+        """The model's phrases with their spans in the report, in the report's own letters where they are found."""
+        spans = find_spans(report, [phrase.text for phrase in answer.phrases])
+        return [
+            Phrase(text=report[span[0] : span[1]] if span else phrase.text, span=span)
+            for phrase, span in zip(answer.phrases, spans, strict=True)
+        ]
+
+    def _grounded(self, phrase: Phrase, placed: Placed, index: list[int], frame: Frame) -> GroundedPhrase:
+        decoded = placed.decoded
+        boxes = frame.from_unit(decoded.boxes.xyxy[index].double().cpu().numpy())
+        scores = decoded.boxes.score[index].sigmoid().tolist()
+        regions = sorted((Region(xyxy=tuple(b), score=s) for b, s in zip(boxes.tolist(), scores, strict=True)), key=_left)
+        return GroundedPhrase(
+            **phrase.model_dump(), boxes=tuple(regions), evidence=self._evidence(placed, index, frame)
+        )
+
+    def _evidence(self, placed: Placed, index: list[int], frame: Frame) -> Evidence:
+        decoded, knowledge = placed.decoded, placed.knowledge
+        first = index[0]
+        nodes = tuple(
+            KnowledgeNode(
+                text=self.graph.texts[node],
+                similarity=round(float(knowledge.similarity[first, node]), 4),
+                neighbours=tuple(self.graph.texts[other] for other in self.graph.neighbours(node)[:8]),
+            )
+            for node in knowledge.nodes[first].tolist()
+        )
+        local: tuple[Box, ...] = ()
+        extent: Box | None = None
+        if decoded.local is not None:
+            local = tuple(_box(row) for row in frame.from_unit(decoded.local[index].double().cpu().numpy()).tolist())
+        if decoded.global_mask is not None:
+            masks = decoded.global_mask[index]
+            extent = _box(frame.from_unit(soft_extent(masks.amax(dim=0, keepdim=True)).double().cpu().numpy()).tolist()[0])
+        gate = None if decoded.gate is None else round(float(decoded.gate[first]), 4)
+        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def example(self, study: Study) -> Example:
+        """A labelled study as tensors' raw material."""
+        return make_example(study, self.tokenizer, self.config.image_encoder.canvas, self.graph.related)
+
+    def collate(self, examples: Sequence[Example], features: Tensor | None = None) -> Batch:
+        """Examples as one batch, with features from a cache where given."""
+        return collate(examples, self.tokenizer, len(self.graph.texts), features)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named, unweighted loss terms of a batch (grounders/prompted/objective.py)."""
+        return grounding_losses(self.model, batch)
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that training changes."""
+        return self.model.trainable()
+
+
+def _left(region: Region) -> float:
+    return region.xyxy[0]
+
+
+def _box(values: Sequence[float]) -> Box:
+    x1, y1, x2, y2 = values
+    return x1, y1, x2, y2

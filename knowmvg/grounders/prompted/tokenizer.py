@@ -1,0 +1,110 @@
+"""Reports and answers as token ids: ``[image]... <report> text <answer> phrase <BOX> <BOX> phrase <BOX> <end>``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from knowmvg.core.errors import ModelError
+
+IMAGE, PAD, END, REPORT, ANSWER, BOX = "<image>", "<pad>", "<end>", "<report>", "<answer>", "<BOX>"
+SPECIAL = (IMAGE, PAD, END, REPORT, ANSWER, BOX)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPhrase:
+    """A phrase of an answer: its text and the positions of its ``<BOX>`` tokens in the answer's ids."""
+
+    text: str
+    boxes: tuple[int, ...]
+
+
+class GroundingTokenizer:
+    """Byte-level BPE, lower-cased, with the special tokens of the answer format.
+
+    ``<BOX>`` is one real token with an id of its own (in the lineage it fell apart into sub-words, method notes in
+    docs/deviations.md). Text can never produce a special token: they are stripped of their brackets before encoding.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, image_length: int, max_report: int = 400) -> None:
+        self.backend = tokenizer
+        self.image_length = image_length
+        self.max_report = max_report
+        ids = [tokenizer.token_to_id(token) for token in SPECIAL]
+        if None in ids or len(set(ids)) != len(SPECIAL):
+            raise ModelError(f"a tokenizer with the tokens {', '.join(SPECIAL)}", f"ids {ids}", "Train it again.")
+        self.image, self.pad, self.end, self.report, self.answer, self.box = ids
+
+    @classmethod
+    def train(cls, texts: Iterable[str], image_length: int, vocabulary: int = 4000) -> GroundingTokenizer:
+        """Learn the merges from texts, reports of the training split."""
+        backend = Tokenizer(models.BPE())
+        backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=list(SPECIAL),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        return cls(backend, image_length)
+
+    @classmethod
+    def load(cls, path: Path, image_length: int) -> GroundingTokenizer:
+        """Read ``tokenizer.json``."""
+        return cls(Tokenizer.from_file(str(path)), image_length)
+
+    def save(self, path: Path) -> None:
+        """Write ``tokenizer.json``."""
+        self.backend.save(str(path))
+
+    def __len__(self) -> int:
+        size: int = self.backend.get_vocab_size()
+        return size
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text; no special token can come out of it."""
+        for token in SPECIAL:
+            text = text.replace(token, token.strip("<>"))
+        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens left out."""
+        text: str = self.backend.decode([i for i in ids if i >= len(SPECIAL)], skip_special_tokens=False)
+        return text.strip()
+
+    def prompt(self, report: str) -> list[int]:
+        """Ids of ``[image]... <report> report <answer>``; a report over ``max_report`` tokens is cut at its end."""
+        return [self.image] * self.image_length + [self.report, *self.encode(report)[: self.max_report], self.answer]
+
+    def write_answer(self, phrases: Sequence[tuple[str, int]]) -> list[int]:
+        """Ids of an answer that names each phrase with its number of boxes, ``<end>`` included; nothing is cut."""
+        ids: list[int] = []
+        for text, boxes in phrases:
+            ids += [*self.encode(text), *[self.box] * boxes]
+        return [*ids, self.end]
+
+    def read_answer(self, ids: Sequence[int]) -> list[AnswerPhrase]:
+        """The phrases of an answer up to ``<end>``; words without a ``<BOX>`` after them are not a phrase."""
+        phrases: list[AnswerPhrase] = []
+        words: list[int] = []
+        boxes: list[int] = []
+        for position, token in enumerate([*ids, self.end]):
+            if token == self.box:
+                boxes.append(position)
+                continue
+            if boxes:
+                text = self.decode(words)
+                if text:
+                    phrases.append(AnswerPhrase(text, tuple(boxes)))
+                words, boxes = [], []
+            if token == self.end:
+                break
+            words.append(token)
+        return phrases

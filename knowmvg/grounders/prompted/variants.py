@@ -1,0 +1,152 @@
+"""The family as short functions: each row of the paper's tables is a choice of parts for one class."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from knowmvg.core.errors import ModelError
+from knowmvg.grounders.prompted.model import NoKnowledge, PromptedModel
+from knowmvg.nn.box_decoder import BoxDecoder
+from knowmvg.nn.global_local_attention import GlobalLocalAttention, PlainAttention, Segmenter
+from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
+from knowmvg.nn.knowledge_prompts import KnowledgeConfig, KnowledgePrompts
+from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
+from knowmvg.nn.mask_decoder import MaskToBox
+from knowmvg.nn.prompt_encoder import PromptConfig, build_mask_decoder, build_prompt_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Which parts a grounder is made of.
+
+    Args:
+        knowledge: knowledge prompts (equations 7 to 9), or ``None``.
+        attention: ``plain`` or ``global-local`` (equations 10 to 15).
+        decoder: ``box`` (equation 12) or ``mask`` (LISA).
+        head: ``token`` (published) or ``edge`` (recommended), of the box decoder.
+        draws_masks: whether the box decoder also predicts masks, where the data has them.
+        mask_from: what prompts the frozen mask decoder in equation 13.
+        gate: ``scalar`` or ``phrase``, equation 15.
+    """
+
+    knowledge: KnowledgeConfig | None = None
+    attention: str = "plain"
+    decoder: str = "box"
+    head: str = "edge"
+    draws_masks: bool = False
+    mask_from: str = "text"
+    gate: str = "scalar"
+
+
+def baseline(head: str = "edge") -> Variant:
+    """MedGround, the paper's baseline: the ``<BOX>`` token alone."""
+    return Variant(head=head)
+
+
+def kps(head: str = "edge", knowledge: KnowledgeConfig | None = None) -> Variant:
+    """Baseline with knowledge prompts."""
+    return replace(baseline(head), knowledge=knowledge or KnowledgeConfig())
+
+
+def gla(head: str = "edge", mask_from: str = "text") -> Variant:
+    """Baseline with global-local attention."""
+    return replace(baseline(head), attention="global-local", mask_from=mask_from)
+
+
+def knowmvg(head: str = "edge", mask_from: str = "text", knowledge: KnowledgeConfig | None = None) -> Variant:
+    """KnowMVG: knowledge prompts and global-local attention."""
+    return replace(gla(head, mask_from), knowledge=knowledge or KnowledgeConfig())
+
+
+def lisa() -> Variant:
+    """LISA: the token prompts a trained mask decoder, the box is the mask's extent."""
+    return Variant(decoder="mask")
+
+
+VARIANTS = {"baseline": baseline, "kps": kps, "gla": gla, "knowmvg": knowmvg, "lisa": lisa}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that fixes the shape of a prompted model; saved as ``config.json``."""
+
+    language: LanguageModelConfig
+    image_encoder: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    variant: Variant = field(default_factory=Variant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """From what ``to_dict`` gave. Raises ``ModelError`` for unknown or missing keys."""
+        try:
+            variant = dict(values["variant"])
+            if variant.get("knowledge") is not None:
+                variant["knowledge"] = KnowledgeConfig(**variant["knowledge"])
+            encoder = {k: tuple(v) if isinstance(v, list) else v for k, v in values["image_encoder"].items()}
+            return cls(
+                LanguageModelConfig(**values["language"]),
+                ImageEncoderConfig(**encoder),
+                PromptConfig(**values["prompts"]),
+                Variant(**variant),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError("a model configuration of this version", str(error), "Use the knowmvg version that wrote it.") from error
+
+
+def build_segmenter(config: PromptConfig) -> Segmenter:
+    """SAM's prompt encoder and mask decoder, at the start of their pre-training."""
+    return Segmenter(build_prompt_encoder(config), build_mask_decoder(config))
+
+
+def build_model(
+    config: ModelConfig,
+    node_features: Tensor,
+    adjacency: Tensor,
+    image_encoder: nn.Module | None = None,
+    segmenter: Segmenter | None = None,
+    language: LanguageModel | None = None,
+) -> PromptedModel:
+    """A prompted model of a configuration, on the pre-trained parts where they are given.
+
+    Args:
+        config: the shape.
+        node_features: ``[N, D]`` encoded node texts (equation 6); not read without knowledge prompts.
+        adjacency: ``[N, N]`` normalised (equation 7).
+        image_encoder: the frozen image encoder.
+        segmenter: SAM's frozen parts; the decoders start from its weights.
+        language: the language model.
+    """
+    encoder = image_encoder or RadiographEncoder(config.image_encoder)
+    segmenter = segmenter or build_segmenter(config.prompts)
+    language = language or LanguageModel(config.language)
+    variant, channels = config.variant, config.prompts.channels
+    decoder: nn.Module
+    if variant.decoder == "mask":
+        if variant.attention != "plain":
+            raise ModelError("plain attention with the mask decoder", variant.attention, "LISA has no second branch.")
+        decoder = MaskToBox(copy.deepcopy(segmenter.mask_decoder).requires_grad_(True))
+    else:
+        decoder = BoxDecoder(config.prompts, variant.head, variant.draws_masks)
+        decoder.start_from(segmenter.mask_decoder)
+    attention: nn.Module = (
+        GlobalLocalAttention(decoder, channels, variant.mask_from, variant.gate)
+        if variant.attention == "global-local"
+        else PlainAttention(decoder)
+    )
+    knowledge: nn.Module = (
+        KnowledgePrompts(node_features, adjacency, channels, variant.knowledge)
+        if variant.knowledge is not None
+        else NoKnowledge()
+    )
+    with torch.no_grad():
+        model = PromptedModel(encoder, language, segmenter, knowledge, attention, channels)
+    return model

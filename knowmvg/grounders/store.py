@@ -1,0 +1,78 @@
+"""A grounder as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``knowledge.json``.
+
+Weights are half precision on disk and single precision in memory. Nothing but safetensors and JSON is ever read, and a
+folder is written beside its place and moved there when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from knowmvg.core.errors import ModelError
+from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.grounders.prompted.variants import ModelConfig, build_model
+from knowmvg.knowledge.graph import load_graph, save_graph
+
+FORMAT = "knowmvg.grounder/1"
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "knowledge.json")
+
+
+def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any] | None = None) -> None:
+    """Write a grounder; ``facts`` (recipe, fingerprint, ...) go into ``config.json`` under ``training``."""
+    staging = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    config = {"format": FORMAT, "system": "prompted", "name": grounder.name, "model": grounder.config.to_dict()}
+    (staging / "config.json").write_text(json.dumps(config | {"training": facts or {}}, indent=2) + "\n", encoding="utf-8")
+    tensors = {
+        name: (t.half() if t.is_floating_point() else t).contiguous().clone()
+        for name, t in grounder.model.state_dict().items()
+    }
+    save_file(tensors, str(staging / "model.safetensors"))
+    grounder.tokenizer.save(staging / "tokenizer.json")
+    save_graph(grounder.graph, staging / "knowledge.json")
+    if folder.exists():
+        for extra in folder.iterdir():  # a card or metrics that others wrote stay
+            if extra.name not in FILES and extra.is_file():
+                shutil.copy2(extra, staging / extra.name)
+        shutil.rmtree(folder)
+    staging.rename(folder)
+
+
+def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
+    """Read a grounder.
+
+    Raises ``ModelError`` for a folder that is missing, incomplete, damaged or of another version.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"a model folder with {', '.join(FILES)}", f"no {missing[0]} in {folder}", "Give a folder that `knowmvg train` wrote."
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config.get("format") != FORMAT:
+            raise ModelError(f"format {FORMAT}", repr(config.get("format")), "Use the knowmvg version that wrote it.")
+        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(folder / "model.safetensors").items()}
+        shape = ModelConfig.from_dict(config["model"])
+        graph = load_graph(folder / "knowledge.json")
+        adjacency = torch.from_numpy(graph.normalised_adjacency())
+        features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
+        model = build_model(shape, features, adjacency)
+        model.load_state_dict(tensors)
+        tokenizer = GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
+        if isinstance(error, ModelError):
+            raise
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(f"a whole model in {folder}", reason, "Copy or train the model again.") from error
+    model.to(device).eval()
+    return PromptedGrounder(model, shape, tokenizer, graph, config["name"])

@@ -1,0 +1,124 @@
+"""Equation 12: the box decoder, SAM's two-way transformer with a box token instead of masks, and its two heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from knowmvg.nn.box_ops import cxcywh_to_xyxy, ordered
+from knowmvg.nn.feed_forward import MLP
+from knowmvg.nn.prompt_encoder import PromptConfig, build_two_way_transformer
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """What a decoder says of ``P`` prompts.
+
+    Args:
+        xyxy: unit boxes ``[P, 4]``.
+        score: logit ``[P]`` of the IoU that the decoder expects of its box.
+        mask: logits ``[P, h, w]`` over the canvas where the decoder draws one, else ``None``.
+    """
+
+    xyxy: Tensor
+    score: Tensor
+    mask: Tensor | None = None
+
+
+class TokenBoxHead(nn.Module):
+    """The published head: an MLP on the decoded box token, sigmoid, ``(cx, cy, w, h)`` (the lineage's ``MLP(d, d, 4, 3)``)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.box = MLP(channels, channels, 4, layers=3)
+
+    def forward(self, token: Tensor, image: Tensor) -> Tensor:
+        """Unit xyxy ``[P, 4]`` of decoded tokens ``[P, d]``; the image tokens are not read."""
+        return cxcywh_to_xyxy(self.box(token).sigmoid())
+
+
+class EdgeBoxHead(nn.Module):
+    """The recommended head: each edge is the expected coordinate of a map over the image tokens, plus a small offset.
+
+    The attention output that the published head reads has lost position; here the box token asks four questions
+    ("where is the left edge?" ...) of the image tokens after the two-way transformer. Deviation from the paper,
+    measured in results/ablation.md.
+    """
+
+    offset_range = 0.1
+
+    def __init__(self, channels: int, grid: int) -> None:
+        super().__init__()
+        self.queries = MLP(channels, channels, 4 * channels, layers=2)
+        self.keys = nn.Linear(channels, channels)
+        self.offset = MLP(channels, channels, 4, layers=3)
+        self.scale = channels**-0.5
+        centres = (torch.arange(grid) + 0.5) / grid
+        self.register_buffer("cells_x", centres.repeat(grid), persistent=False)
+        self.register_buffer("cells_y", centres.repeat_interleave(grid), persistent=False)
+        self.cells_x: Tensor
+        self.cells_y: Tensor
+
+    def forward(self, token: Tensor, image: Tensor) -> Tensor:
+        """Unit xyxy ``[P, 4]`` of decoded tokens ``[P, d]`` and image tokens ``[P, grid * grid, d]``."""
+        queries = self.queries(token).unflatten(-1, (4, -1))
+        where = (queries @ self.keys(image).transpose(1, 2) * self.scale).softmax(dim=-1)
+        cells = torch.stack([self.cells_x, self.cells_y, self.cells_x, self.cells_y])
+        expected = (where * cells).sum(dim=-1)
+        return ordered(expected + self.offset_range * self.offset(token).tanh())
+
+
+class BoxDecoder(nn.Module):
+    """``BoxDec`` of equations 12 and 14: image features with a dense prompt, sparse prompts, one box a row.
+
+    The transformer has the shape of SAM's mask decoder and starts from its weights where those are given; the box
+    token starts from SAM's IoU token, whose place it takes. With ``draws_masks`` the decoder also predicts the mask
+    of what it boxes, for data sets that have masks (dense supervision; prototype measurements in docs/deviations.md).
+    """
+
+    def __init__(self, config: PromptConfig, head: str = "edge", draws_masks: bool = False) -> None:
+        super().__init__()
+        channels, grid = config.channels, config.grid
+        heads = {"token": lambda: TokenBoxHead(channels), "edge": lambda: EdgeBoxHead(channels, grid)}
+        if head not in heads:
+            raise ValueError(f"expected a box head of {sorted(heads)}, got {head!r}")
+        self.transformer = build_two_way_transformer(config)
+        self.box_token = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
+        self.head = heads[head]()
+        self.score = MLP(channels, channels, 1, layers=2)
+        self.mask_query = MLP(channels, channels, channels, layers=3) if draws_masks else None
+
+    def start_from(self, mask_decoder: Any) -> None:
+        """Copy the transformer and the IoU token of a SAM mask decoder of the same size."""
+        self.transformer.load_state_dict(mask_decoder.transformer.state_dict())
+        with torch.no_grad():
+            self.box_token.copy_(mask_decoder.iou_token.weight[None])
+
+    def forward(self, features: Tensor, positions: Tensor, prompts: Tensor) -> Boxes:
+        """Boxes of ``P`` rows.
+
+        Args:
+            features: ``[P, d, grid, grid]``, image features plus each row's dense prompt.
+            positions: ``[1, d, grid, grid]``, SAM's positional encoding of the grid.
+            prompts: ``[P, n, d]`` sparse prompt tokens.
+        """
+        rows, channels, height, width = features.shape
+        if rows == 0:
+            mask = features.new_zeros(0, height, width) if self.mask_query is not None else None
+            return Boxes(features.new_zeros(0, 4), features.new_zeros(0), mask)
+        tokens = torch.cat([self.box_token.expand(rows, -1, -1), prompts], dim=1)
+        decoded, image = self.transformer(
+            point_embeddings=tokens.unsqueeze(1),
+            image_embeddings=features,
+            image_positional_embeddings=positions,
+            attention_similarity=None,
+        )
+        token, image = decoded[:, 0, 0], image[:, 0]
+        mask = None
+        if self.mask_query is not None:
+            drawn = image @ self.mask_query(token).unsqueeze(-1) * channels**-0.5
+            mask = drawn.squeeze(-1).unflatten(-1, (height, width))
+        return Boxes(self.head(token, image), self.score(token).squeeze(-1), mask)

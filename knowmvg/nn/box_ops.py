@@ -1,0 +1,36 @@
+"""Box arithmetic on tensors, differentiable. Formats are named; boxes are unit coordinates of the canvas."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """``(centre x, centre y, width, height)`` ``[..., 4]`` to ``(x1, y1, x2, y2)``."""
+    centre, size = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
+
+
+def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """``(x1, y1, x2, y2)`` ``[..., 4]`` to ``(centre x, centre y, width, height)``."""
+    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(top_left + bottom_right) / 2, bottom_right - top_left], dim=-1)
+
+
+def ordered(boxes: Tensor) -> Tensor:
+    """xyxy boxes ``[..., 4]`` with swapped corners put right."""
+    a, b = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([torch.minimum(a, b), torch.maximum(a, b)], dim=-1)
+
+
+def iou_and_giou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalized IoU (Rezatofighi et al., CVPR 2019) of xyxy boxes ``[P, 4]`` one by one, each ``[P]``."""
+    size_a, size_b = (a[:, 2:] - a[:, :2]).clamp(min=0), (b[:, 2:] - b[:, :2]).clamp(min=0)
+    inner = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
+    outer = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).clamp(min=0)
+    intersection, hull = inner.prod(dim=1), outer.prod(dim=1)
+    union = size_a.prod(dim=1) + size_b.prod(dim=1) - intersection
+    tiny = torch.finfo(a.dtype).eps
+    iou = intersection / union.clamp(min=tiny)
+    return iou, iou - (hull - union) / hull.clamp(min=tiny)

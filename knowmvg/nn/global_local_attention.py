@@ -1,0 +1,144 @@
+"""How prompts meet the image: plain decoding, or the paper's global-local attention (equations 12 to 15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from knowmvg.nn.box_decoder import Boxes
+from knowmvg.nn.local_prompt import LocalPrompt
+from knowmvg.nn.mask_decoder import MaskPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Boxes with what led to them; every field has one row a ``<BOX>``, unit coordinates.
+
+    Args:
+        boxes: the fused answer.
+        branches: the answers that were fused, by name (``local``, ``global``).
+        local: ``b_loc`` of equation 10, ``[P, 4]``.
+        global_mask: logits ``M`` of equation 13, ``[P, m, m]``.
+        gate: weight of the global branch, ``[P]``.
+    """
+
+    boxes: Boxes
+    branches: dict[str, Boxes]
+    local: Tensor | None = None
+    global_mask: Tensor | None = None
+    gate: Tensor | None = None
+
+
+class Segmenter(nn.Module):
+    """SAM's frozen prompt encoder and mask decoder, together."""
+
+    def __init__(self, prompt_encoder: Any, mask_decoder: Any) -> None:
+        super().__init__()
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+
+    @property
+    def no_mask(self) -> Tensor:
+        """SAM's dense prompt for "no mask given", ``[1, d, 1, 1]``."""
+        weight: Tensor = self.prompt_encoder.no_mask_embed.weight
+        return weight.reshape(1, -1, 1, 1)
+
+
+class PlainAttention(nn.Module):
+    """The baseline: the decoder sees the prompts and the image, one pass."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
+    ) -> Decoded:
+        """Decode ``[e_box; P_k]``; see ``GlobalLocalAttention.forward`` for the arguments."""
+        prompts = torch.cat([box_embedding.unsqueeze(1), knowledge], dim=1)
+        boxes = self.decoder(features + segmenter.no_mask, positions, prompts)
+        return Decoded(boxes, {})
+
+
+class Gate(nn.Module):
+    """``gamma`` of equation 15: a learnable scalar, 0.5 at the start, or a function of the ``<BOX>`` embedding."""
+
+    def __init__(self, channels: int, kind: str = "scalar") -> None:
+        super().__init__()
+        if kind not in ("scalar", "phrase"):
+            raise ValueError(f"expected a gate scalar|phrase, got {kind!r}")
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.by_phrase = nn.Linear(channels, 1, bias=False) if kind == "phrase" else None
+        if self.by_phrase is not None:
+            nn.init.zeros_(self.by_phrase.weight)
+
+    def forward(self, box_embedding: Tensor) -> Tensor:
+        """Weights of the global branch ``[P]`` in ``(0, 1)`` for embeddings ``[P, d]``."""
+        logit = self.bias.expand(len(box_embedding))
+        if self.by_phrase is not None:
+            logit = logit + self.by_phrase(box_embedding).squeeze(-1)
+        return logit.sigmoid()
+
+
+class GlobalLocalAttention(nn.Module):
+    """The global-local attention (GLA): a box-prompted pass and a mask-prompted pass of one decoder, gated.
+
+    Args:
+        decoder: the shared ``BoxDec``.
+        channels: width of prompt tokens.
+        mask_from: which tokens prompt the frozen mask decoder in equation 13: ``text`` for ``[e_box; P_k]`` (the
+            literal reading; a decoder that never saw such tokens draws noise), ``text+box`` adds ``p_loc`` without
+            knowledge, ``box`` is ``p_loc`` alone. Recommended: ``box`` or ``text+box`` (docs/deviations.md).
+        gate: ``scalar`` or ``phrase``.
+    """
+
+    def __init__(self, decoder: nn.Module, channels: int, mask_from: str = "text", gate: str = "scalar") -> None:
+        super().__init__()
+        if mask_from not in ("text", "text+box", "box"):
+            raise ValueError(f"expected mask_from text|text+box|box, got {mask_from!r}")
+        self.decoder = decoder
+        self.local_prompt = LocalPrompt(channels)
+        self.mask_prompt = MaskPrompt()
+        self.gate = Gate(channels, gate)
+        self.mask_from = mask_from
+
+    def forward(
+        self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
+    ) -> Decoded:
+        """Equations 10 to 15 for ``P`` rows, both branches in one batch.
+
+        Args:
+            box_embedding: ``e_box`` ``[P, d]``.
+            knowledge: ``P_k`` ``[P, k, d]``; ``k`` is 0 without knowledge prompts.
+            features: ``[P, d, grid, grid]`` image features, one row a ``<BOX>``.
+            positions: ``[1, d, grid, grid]``.
+            segmenter: the frozen SAM parts.
+        """
+        text = torch.cat([box_embedding.unsqueeze(1), knowledge], dim=1)
+        local_box = self.local_prompt.box(box_embedding)
+        corners = self.local_prompt.tokens(local_box, segmenter.prompt_encoder)
+        prompted_by = {
+            "text": text,
+            "text+box": torch.cat([box_embedding.unsqueeze(1), corners], dim=1),
+            "box": corners,
+        }[self.mask_from]
+        dense, mask = self.mask_prompt(
+            features, positions, prompted_by, segmenter.mask_decoder, segmenter.prompt_encoder
+        )
+        local = self.decoder(features + segmenter.no_mask, positions, torch.cat([text, corners], dim=1))  # eq. 12
+        wide = self.decoder(features + dense, positions, text)  # eq. 14
+        gate = self.gate(box_embedding)
+        return Decoded(_fuse(wide, local, gate), {"local": local, "global": wide}, local_box, mask, gate)
+
+
+def _fuse(wide: Boxes, local: Boxes, gate: Tensor) -> Boxes:
+    """Equation 15 on boxes (always valid, being convex), and on scores and masks alike."""
+    share = gate.unsqueeze(-1)
+    mask = None
+    if wide.mask is not None and local.mask is not None:
+        mask = gate[:, None, None] * wide.mask + (1 - gate)[:, None, None] * local.mask
+    xyxy = share * wide.xyxy + (1 - share) * local.xyxy
+    return Boxes(xyxy, gate * wide.score + (1 - gate) * local.score, mask)
