@@ -1,0 +1,186 @@
+"""Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
+
+A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
+for up to four words inside one clause: ``(heart|cardiac silhouette) * enlarged``. Words are compared in lower case and
+singular, hyphens separate words. All patterns go into one trie that is walked once from every word, so the time is
+linear in the text whatever it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Generic, TypeVar
+
+GAP = "*"
+GAP_WORDS = 4
+MAX_ALTERNATIVES = 4096
+
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)?|_+|[^\w\s]")
+_JOINING_HYPHEN = re.compile(r"(?<=\w)[-‐‑](?=\w)")
+_GROUP = re.compile(r"\(([^()]*)\)")
+_IRREGULAR = {
+    "apices": "apex",
+    "atelectases": "atelectasis",
+    "bullae": "bulla",
+    "does": "does",
+    "hila": "hilum",
+    "hili": "hilum",
+    "lungs": "lung",
+    "metastases": "metastasis",
+    "pleurae": "pleura",
+    "pneumothoraces": "pneumothorax",
+    "hemithoraces": "hemithorax",
+    "sulci": "sulcus",
+    "thoraces": "thorax",
+    "vertebrae": "vertebra",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word or punctuation mark: ``raw`` in lower case, ``lemma`` singular, at ``[start, end)`` of the text."""
+
+    raw: str
+    lemma: str
+    start: int
+    end: int
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether this is punctuation."""
+        return not self.raw[0].isalnum() and self.raw[0] != "_"
+
+
+def lemma(word: str) -> str:
+    """The singular of a lower-case English word; good enough to compare words, not to print them."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1]
+
+
+def split_words(text: str, start: int = 0, end: int | None = None) -> list[Word]:
+    """The words and punctuation marks of ``text[start:end]``, with their places in ``text``."""
+    stop = len(text) if end is None else end
+    found = []
+    for token in _TOKEN.finditer(text, start, stop):
+        raw = token.group().lower()
+        if raw in "-‐‑" and _JOINING_HYPHEN.match(text, token.start(), stop):
+            continue
+        found.append(Word(raw, lemma(raw), token.start(), token.end()))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[T]):
+    """A pattern with ``value`` found at words ``[first, last)``."""
+
+    value: T
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def overlaps(self, other: Match[T]) -> bool:
+        """Whether both share a word."""
+        return self.first < other.last and other.first < self.last
+
+
+@dataclass(slots=True)
+class _Node(Generic[T]):
+    children: dict[str, _Node[T]] = field(default_factory=dict)
+    after_gap: _Node[T] | None = None
+    values: list[T] = field(default_factory=list)
+
+
+class PatternTrie(Generic[T]):
+    """A set of patterns, each with a value, that are searched together."""
+
+    def __init__(self, patterns: Iterable[tuple[str, T]]) -> None:
+        """Compiles ``(pattern, value)`` pairs. Raises ``ValueError`` for a pattern that is no pattern."""
+        self._root: _Node[T] = _Node()
+        for pattern, value in patterns:
+            for line in expand(pattern):
+                self._add(line, value)
+
+    def _add(self, line: Sequence[str], value: T) -> None:
+        node = self._root
+        for word in line:
+            if word == GAP:
+                node.after_gap = node.after_gap or _Node()
+                node = node.after_gap
+            else:
+                node = node.children.setdefault(word, _Node())
+        if value not in node.values:
+            node.values.append(value)
+
+    def find(self, words: Sequence[Word]) -> list[Match[T]]:
+        """All matches, overlapping ones included, by their first word and then the longest first."""
+        found: list[Match[T]] = []
+        for first, word in enumerate(words):
+            if word.lemma in self._root.children:
+                ends = {(last, id(value)): Match(value, first, last) for last, value in self._walk(words, first)}
+                found.extend(sorted(ends.values(), key=lambda match: -match.last))
+        return found
+
+    def find_longest(self, words: Sequence[Word]) -> list[Match[T]]:
+        """Matches without overlap: where two share a word the longer one stays, or the earlier of equals."""
+        return without_overlap(self.find(words))
+
+    def _walk(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, T]]:
+        stack: list[tuple[_Node[T], int]] = [(self._root, first)]
+        while stack:
+            node, place = stack.pop()
+            for value in node.values:
+                yield place, value
+            if node.after_gap is not None:
+                stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place))
+            if place < len(words) and (child := node.children.get(words[place].lemma)) is not None:
+                stack.append((child, place + 1))
+
+
+def without_overlap(matches: Iterable[Match[T]]) -> list[Match[T]]:
+    """The longest of overlapping matches, in the order of the text."""
+    kept: list[Match[T]] = []
+    taken: set[int] = set()
+    for match in sorted(matches, key=lambda m: (-len(m), m.first)):
+        places = range(match.first, match.last)
+        if taken.isdisjoint(places):
+            taken.update(places)
+            kept.append(match)
+    return sorted(kept, key=lambda m: m.first)
+
+
+def expand(pattern: str) -> list[tuple[str, ...]]:
+    """All word lines of a pattern, normalised. Raises ``ValueError`` for unbalanced groups or a line without words."""
+    parts = _GROUP.split(pattern.lower().replace("-", " "))
+    if any(mark in part for part in parts for mark in "()") or any("|" in part for part in parts[::2]):
+        raise ValueError(f"expected balanced groups without nesting, got {pattern!r}")
+    choices = [part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
+    lines = []
+    for choice in product(*choices):
+        line = tuple(word if word == GAP else lemma(word) for word in " ".join(choice).split())
+        if not line or GAP in (line[0], line[-1]):
+            raise ValueError(f"expected a word at both ends of each alternative, got {pattern!r}")
+        lines.append(line)
+        if len(lines) > MAX_ALTERNATIVES:
+            raise ValueError(f"expected at most {MAX_ALTERNATIVES} alternatives, got more in {pattern!r}")
+    return lines
+
+
+def _gaps(words: Sequence[Word], place: int) -> Iterator[int]:
+    for skip in range(GAP_WORDS + 1):
+        yield skip
+        if place + skip >= len(words) or words[place + skip].is_mark:
+            return

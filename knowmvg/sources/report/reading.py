@@ -1,0 +1,66 @@
+"""A report to its diagnostic phrases: sections, sentences, mentions, assertion and place, joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from knowmvg.core.records import Phrase
+from knowmvg.knowledge.lexicon import load_lexicon
+from knowmvg.knowledge.patterns import split_words
+from knowmvg.sources.report.assertion import CueReader
+from knowmvg.sources.report.location import locate
+from knowmvg.sources.report.mentions import find_mentions
+from knowmvg.sources.report.sections import SILENT, SectionSpan, split_sections
+from knowmvg.sources.report.sentences import Sentence, split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class ReportReading:
+    """What was understood of a report; all spans are characters of ``text``.
+
+    ``sentences`` and ``phrases`` leave out the sections that give no findings: indication, comparison and technique.
+    """
+
+    text: str
+    sections: tuple[SectionSpan, ...]
+    sentences: tuple[Sentence, ...]
+    phrases: tuple[Phrase, ...]
+
+
+def read_report(text: str) -> ReportReading:
+    """The sections, sentences and diagnostic phrases of a report, in the order of the text.
+
+    Any text can be read; one that names no finding gives no phrase.
+    """
+    sections = split_sections(text)
+    spoken = [section for section in sections if section.section not in SILENT]
+    sentences = tuple(sentence for section in spoken for sentence in split_sentences(text, section))
+    phrases = tuple(phrase for sentence in sentences for phrase in _read_sentence(text, sentence))
+    return ReportReading(text, sections, sentences, phrases)
+
+
+def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
+    words = split_words(text, sentence.start, sentence.end)
+    mentions = find_mentions(words)
+    if not mentions:
+        return []
+    cues = CueReader(words)
+    sided = {entry.name: entry.sided for entry in load_lexicon().findings}
+    phrases = []
+    for mention, place in zip(mentions, locate(words, mentions), strict=True):
+        assertion = cues.assertion(mention)
+        if assertion is None:
+            continue
+        start, end = words[place.first].start, words[place.last - 1].end
+        phrases.append(
+            Phrase(
+                text=text[start:end],
+                span=(start, end),
+                section=sentence.section,
+                assertion=assertion,
+                finding=mention.finding,
+                side=place.side if sided[mention.finding] else None,
+                zone=place.zone if sided[mention.finding] else None,
+            )
+        )
+    return phrases
