@@ -1,7 +1,8 @@
-"""Box arithmetic on numpy arrays. Functions are named by format; a box is ``(x1, y1, x2, y2)`` unless the name says else.
+"""Box arithmetic on numpy arrays. Functions are named by format; a box is ``(x1, y1, x2, y2)`` if the name says no other.
 
 Coordinates are continuous: x grows to the right and y downwards, ``x2`` and ``y2`` are exclusive edges, and pixel
-``(i, j)`` covers the square from ``(i, j)`` to ``(i + 1, j + 1)``. The area of a box is therefore ``(x2 - x1) * (y2 - y1)``.
+``(i, j)`` covers the square from ``(i, j)`` to ``(i + 1, j + 1)``. The area of a box is therefore
+``(x2 - x1) * (y2 - y1)``.
 """
 
 from __future__ import annotations
@@ -87,14 +88,17 @@ def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
 
 
 def giou(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """Generalized IoU of the boxes of ``a`` and ``b`` one by one, ``[n]``, in ``[-1, 1]`` (Rezatofighi et al., CVPR 2019)."""
+    """Generalized IoU of the boxes of ``a`` and ``b`` one by one, ``[n]``, in ``[-1, 1]``.
+
+    Rezatofighi et al., CVPR 2019. Where both boxes are the same point, the value is 0.
+    """
     first, second = as_boxes(a), as_boxes(b)
     intersection, union = _intersection_and_union(first, second)
     hull_size = np.maximum(first[:, 2:], second[:, 2:]) - np.minimum(first[:, :2], second[:, :2])
     hull = np.clip(hull_size, 0, None).prod(axis=1)
     overlap = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
     waste = np.divide(hull - union, hull, out=np.zeros_like(hull), where=hull > 0)
-    return overlap - waste
+    return np.asarray(overlap - waste, dtype=np.float64)
 
 
 def clip(boxes: ArrayLike, size: tuple[int, int]) -> FloatArray:

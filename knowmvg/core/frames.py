@@ -120,7 +120,10 @@ class Frame:
         return self._resample(pixels, self._inverse_affine(), self.canvas, fill, shrink=max(1 / s for s in self.scale))
 
     def render_back(self, canvas: NDArray[np.generic], fill: float = 0.0) -> NDArray[np.float32]:
-        """A map over the whole canvas, at any resolution ``[h, w]`` (a feature grid, say), resampled to ``[H, W]`` stored."""
+        """A map over the whole canvas, of any resolution ``[h, w]`` (a feature grid, say), resampled to stored ``[H, W]``.
+
+        Area-weighted when shrinking, bilinear when growing.
+        """
         rows, columns = canvas.shape
         kx, ky = columns / self.canvas[0], rows / self.canvas[1]
         affine = (self.scale[0] * kx, 0.0, self.offset[0] * kx, 0.0, self.scale[1] * ky, self.offset[1] * ky)

@@ -1,0 +1,60 @@
+"""The compressed picture inside a DICOM file: how large it says it is, and whether it ends.
+
+Decoders believe the stream, not the DICOM header, so a small file could ask for gigabytes; and several fill the rest of
+a picture that was cut short with grey and say nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from struct import unpack_from
+from typing import TYPE_CHECKING
+
+from pydicom.encaps import get_frame
+
+from knowmvg.sources.limits import check_size, refusal
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+EXPECTED = "a complete compressed picture"
+_NO_SIZE = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC share the range of the start-of-frame markers
+
+
+def check_codestream(path: Path, header: Dataset) -> None:
+    """Raise ``ImageError`` when the picture in ``header``'s pixel data is cut short or of another size than it says.
+
+    JPEG, JPEG-LS and JPEG 2000 are looked into; an RLE stream carries no size of its own.
+    """
+    stream = get_frame(header.PixelData, 0, number_of_frames=1)
+    size = jpeg_size(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_size(stream)
+    if size is None:
+        return
+    check_size(path, *size)
+    stated = (int(header.Columns), int(header.Rows))
+    if size != stated:
+        got = f"{size[0]} x {size[1]} pixels under a header of {stated[0]} x {stated[1]}"
+        raise refusal(path, EXPECTED, got, "Export the file again.")
+    if b"\xff\xd9" not in stream[-64:]:  # all three families close with this marker; some writers pad behind it
+        raise refusal(path, EXPECTED, "one that was cut short", "Copy or export the file again.")
+
+
+def jpeg_size(stream: bytes) -> tuple[int, int] | None:
+    """``(width, height)`` from the start-of-frame segment of a JPEG or JPEG-LS stream, ``None`` without one."""
+    at = 2
+    while at + 9 <= len(stream) and stream[at] == 0xFF:
+        marker = stream[at + 1]
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NO_SIZE):
+            height, width = unpack_from(">HH", stream, at + 5)
+            return width, height
+        at += 1 if marker == 0xFF else 2 + unpack_from(">H", stream, at + 2)[0]
+    return None
+
+
+def jpeg2000_size(stream: bytes) -> tuple[int, int] | None:
+    """``(width, height)`` from the SIZ segment of a JPEG 2000 codestream, bare or boxed, ``None`` without one."""
+    at = stream[:4096].find(b"\xff\x4f\xff\x51")
+    if at < 0 or at + 24 > len(stream):
+        return None
+    right, bottom, left, top = unpack_from(">IIII", stream, at + 8)
+    return right - left, bottom - top
