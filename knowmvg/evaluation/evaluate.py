@@ -1,0 +1,183 @@
+"""The whole evaluation of a model: each protocol with its controls, to numbers, tables and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from knowmvg.core.grounder import Grounder
+from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, MeanBox, Shuffled, blank
+from knowmvg.evaluation.files import write_text
+from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
+from knowmvg.evaluation.protocol import Result, View, as_is, run
+from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
+from knowmvg.evaluation.studies import Progress, Studies
+from knowmvg.evaluation.summary import summarise
+from knowmvg.evaluation.tables import NOTE, Row, finding_table, main_table
+
+SCHEMA = "knowmvg.metrics/1"
+PRIORS = {
+    "mean box": MEAN_BOX,
+    "class-mean box": CLASS_MEAN_BOX,
+    "text-only oracle": TEXT_ORACLE,
+}
+SHUFFLED, BLANK = "shuffled report and phrase", "blank image"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One protocol: the model's row and its controls, and the model's samples."""
+
+    protocol: Protocol
+    rows: tuple[Row, ...]
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All numbers of a model. ``notes`` say what was left out and why."""
+
+    name: str
+    seed: int
+    resamples: int
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+
+    def part(self, protocol: Protocol | str) -> Part:
+        """The numbers of one protocol. Raises ``KeyError`` where it was not evaluated."""
+        for part in self.parts:
+            if part.protocol == protocol:
+                return part
+        raise KeyError(f"expected one of {[part.protocol.value for part in self.parts]}, got {protocol}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the samples as plain data, without NaN."""
+        return {
+            "schema": SCHEMA,
+            "model": self.name,
+            "seed": self.seed,
+            "resamples": self.resamples,
+            "protocols": {part.protocol.value: [_row_dict(row) for row in part.rows] for part in self.parts},
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """``to_dict`` as strict, indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """For each protocol the table of model and controls and the model's table by finding."""
+        blocks = [f"# Evaluation of {self.name}\n", f"{NOTE}\n"]
+        for part in self.parts:
+            blocks += [main_table(part.rows).to_markdown(), finding_table(part.rows[0]).to_markdown()]
+        return "\n".join([*blocks, *(f"Note: {note}\n" for note in self.notes)])
+
+    def write(self, folder: Path) -> None:
+        """Write ``samples-<protocol>.jsonl``, ``tables.md`` and, last, ``metrics.json``; each whole or not at all."""
+        for part in self.parts:
+            write_samples(folder / f"samples-{part.protocol.value}.jsonl", part.samples)
+        write_text(folder / "tables.md", self.to_markdown())
+        write_text(folder / "metrics.json", self.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class _Control:
+    """A row to compute: who answers, what it sees, and whether it is told the phrases."""
+
+    name: str
+    grounder: Grounder
+    view: View = as_is
+    oracle: bool = False
+
+
+def evaluate(
+    grounder: Grounder,
+    studies: Studies,
+    *,
+    training_studies: Studies | None,
+    protocols: Sequence[Protocol | str] = (Protocol.TEACHER_FORCED, Protocol.GENERATE),
+    controls: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+    batch_size: int = 16,
+    resamples: int = RESAMPLES,
+    name: str = "model",
+) -> Evaluation:
+    """Evaluate a model on labelled studies.
+
+    Args:
+        grounder: the model.
+        studies: the test studies, one pass over them a row and protocol.
+        training_studies: where the priors are learned; ``None`` leaves them out, and the evaluation says so.
+        protocols: how to ask; each has its own tables.
+        controls: compute the control rows too (the model runs three times instead of once).
+        seed: of the shuffling and the bootstrap.
+        progress: told stage, studies done and their number.
+        batch_size: studies asked at once.
+        resamples: of the bootstrap.
+        name: the model's name in tables.
+
+    Raises:
+        ManifestError: two studies with the same identifier.
+        ModelError: an answer that breaks the ``Grounder`` contract.
+        ValueError: an unknown protocol, or training studies without a box.
+    """
+    asked = [Protocol(protocol) for protocol in protocols]
+    rows, notes = [_Control(name, grounder)], list[str]()
+    if controls:
+        found, notes = _controls(grounder, studies, training_studies, seed)
+        rows += found
+    parts = []
+    for protocol in asked:
+        results = [
+            run(
+                protocol,
+                row.grounder,
+                studies,
+                view=row.view,
+                oracle=row.oracle,
+                batch_size=batch_size,
+                progress=progress,
+                stage=f"{protocol.value}: {row.name}",
+            )
+            for row in rows
+        ]
+        table = tuple(_rows(rows, results, resamples, seed))
+        parts.append(Part(protocol, table, results[0].samples))
+    return Evaluation(name, seed, resamples, tuple(parts), tuple(notes))
+
+
+def _controls(
+    grounder: Grounder, studies: Studies, training_studies: Studies | None, seed: int
+) -> tuple[list[_Control], list[str]]:
+    """The control rows that the data allow, and a note for each that they do not."""
+    rows, notes = [], []
+    if training_studies is None:
+        notes.append("No prior rows: no training studies were given.")
+    else:
+        rows += [_Control(name, MeanBox.fit(training_studies, f), oracle=True) for name, f in PRIORS.items()]
+    try:
+        rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
+    except ValueError:
+        notes.append("No shuffled row: fewer than two patients have phrases.")
+    return [*rows, _Control(BLANK, grounder, blank)], notes
+
+
+def _rows(controls: Sequence[_Control], results: Sequence[Result], resamples: int, seed: int) -> Iterator[Row]:
+    for place, (control, result) in enumerate(zip(controls, results, strict=True)):
+        summary = summarise(result, phrases_given=control.oracle, resamples=resamples, seed=seed)
+        gap = _difference(result.samples, results[0].samples, resamples, seed) if place else None
+        yield Row(control.name, summary, gap)
+
+
+def _difference(own: Sequence[Sample], first: Sequence[Sample], resamples: int, seed: int) -> Difference | None:
+    ious, others = [sample.iou for sample in in_order_of(own, first)], [sample.iou for sample in first]
+    return paired_difference(ious, others, [sample.patient for sample in first], resamples=resamples, seed=seed)
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    gap = row.difference.model_dump(mode="json") if row.difference is not None else None
+    return {"row": row.name, "minus_first": gap, **row.summary.model_dump(mode="json")}

@@ -1,0 +1,71 @@
+"""Which phrases a model named: matching of predicted to reference phrases, and boxes given to absent findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from knowmvg.core.records import GroundedPhrase, Phrase, Side
+
+
+def normalised(text: str) -> str:
+    """Text for comparison: case folded, every run of white space one blank, none at the ends."""
+    return " ".join(text.casefold().split())
+
+
+def named(phrases: Sequence[GroundedPhrase]) -> list[GroundedPhrase]:
+    """The answered phrases that count as named findings: stated as present or possible, or given a box."""
+    return [phrase for phrase in phrases if phrase.assertion.placed or phrase.boxes]
+
+
+def match_phrases(predicted: Sequence[Phrase], reference: Sequence[Phrase]) -> list[int | None]:
+    """For each reference phrase the index of the predicted phrase that names it, or ``None``.
+
+    A phrase is named by an equal text (see ``normalised``); each predicted phrase names at most one reference phrase.
+    Where a text occurs more than once, equal spans go together first and the rest in order.
+    """
+    partners: list[int | None] = [None] * len(reference)
+    free = dict.fromkeys(range(len(predicted)))
+
+    def pair(same: Callable[[Phrase, Phrase], bool]) -> None:
+        for place, wanted in enumerate(reference):
+            if partners[place] is None:
+                partners[place] = next((i for i in free if same(predicted[i], wanted)), None)
+                free.pop(partners[place], None)  # type: ignore[arg-type]
+
+    pair(lambda a, b: _same_text(a, b) and a.span is not None and a.span == b.span)
+    pair(_same_text)
+    return partners
+
+
+def false_boxes(predicted: Sequence[GroundedPhrase], reference: Sequence[Phrase]) -> list[bool]:
+    """For each reference phrase that is absent, resolved or prior, in order: was it given a box?
+
+    It was, if a predicted phrase that names no placed reference phrase has a box and either
+
+    * has the text of the unplaced phrase (see ``normalised``), or
+    * has its finding on a side that the unplaced phrase denies, while no placed reference phrase has that finding
+      there. A phrase without a side, and a bilateral one, speaks of both sides.
+    """
+    placed = [phrase for phrase in reference if phrase.assertion.placed]
+    taken = set(match_phrases(predicted, placed))
+    surplus = [phrase for i, phrase in enumerate(predicted) if phrase.boxes and i not in taken]
+    return [
+        any(_same_text(answer, denied) or _contradicts(answer, denied, placed) for answer in surplus)
+        for denied in reference
+        if not denied.assertion.placed
+    ]
+
+
+def _same_text(a: Phrase, b: Phrase) -> bool:
+    return normalised(a.text) == normalised(b.text)
+
+
+def _contradicts(answer: Phrase, denied: Phrase, placed: Sequence[Phrase]) -> bool:
+    if answer.finding is None or answer.finding != denied.finding or not _speaks_of(denied, answer.side):
+        return False
+    both = answer.side in (None, Side.BILATERAL)
+    return not any(p.finding == answer.finding and (both or _speaks_of(p, answer.side)) for p in placed)
+
+
+def _speaks_of(phrase: Phrase, side: Side | None) -> bool:
+    return phrase.side in (None, Side.BILATERAL) or phrase.side == side

@@ -1,0 +1,226 @@
+"""How a model is asked and scored.
+
+* ``teacher_forced``, as the papers of this lineage did: the reference phrases are given, each with its number of boxes;
+  only the boxes are scored.
+* ``generate``, as a model is used: it reads the report and names the phrases; a reference phrase that it does not name
+  scores 0.
+
+Placed phrases without a reference box (stated, but not marked on the image) count for naming and not for boxes. The
+model never sees the labels: they are taken off the study before it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from knowmvg.core.errors import ManifestError, ModelError
+from knowmvg.core.grounder import Grounder, Query
+from knowmvg.core.records import GroundedPhrase, Grounding, LabelledPhrase, Phrase, Study
+from knowmvg.evaluation import metrics
+from knowmvg.evaluation.naming import false_boxes, match_phrases, named
+from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, as_box
+from knowmvg.evaluation.studies import Progress, Studies, batches, count, patient_of
+
+View: TypeAlias = Callable[[Study], Study]
+"""The study as the model gets to see it. Its placed labels stand for the study's own, in order; it may have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one model made of the studies under one protocol: a sample a boxed phrase, a count a study."""
+
+    protocol: Protocol
+    samples: tuple[Sample, ...]
+    counts: tuple[StudyCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A reference phrase with boxes: its place in the study's labels, its place among the shown placed phrases."""
+
+    index: int
+    place: int
+    label: LabelledPhrase
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A study, what the model sees of it, all phrases of the shown report and the targets among the placed ones."""
+
+    study: Study
+    shown: Study
+    phrases: tuple[Phrase, ...]
+    targets: tuple[_Target, ...]
+
+    @property
+    def placed(self) -> list[Phrase]:
+        return [phrase for phrase in self.phrases if phrase.assertion.placed]
+
+
+def as_is(study: Study) -> Study:
+    """The view of a plain evaluation."""
+    return study
+
+
+def run(
+    protocol: Protocol,
+    grounder: Grounder,
+    studies: Studies,
+    *,
+    view: View = as_is,
+    oracle: bool = False,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+    stage: str | None = None,
+) -> Result:
+    """Ask and score a model under one protocol.
+
+    Args:
+        protocol: how to ask.
+        grounder: the model.
+        studies: labelled studies; each is in memory only while its batch is asked.
+        view: what the model sees instead of the study (for controls); scored against the study's own boxes.
+        oracle: leave the labels on the study, for controls that are told the phrases. Never for a model.
+        batch_size: studies asked at once.
+        progress: told the studies done after each batch.
+        stage: name of this run for ``progress``; the protocol's by default.
+
+    Raises:
+        ManifestError: two studies with the same identifier.
+        ModelError: an answer that breaks the ``Grounder`` contract.
+    """
+    score = _teacher_forced if protocol is Protocol.TEACHER_FORCED else _generate
+    samples: list[Sample] = []
+    counts: list[StudyCount] = []
+    seen: set[str] = set()
+    for batch in batches(studies, batch_size):
+        _remember(seen, batch)
+        for found, counted in score(grounder, [_case(study, view(study), oracle) for study in batch]):
+            samples += found
+            counts.append(counted)
+        if progress is not None:
+            progress(stage or protocol.value, len(seen), count(studies))
+    return Result(protocol, tuple(samples), tuple(counts))
+
+
+def teacher_forced(grounder: Grounder, studies: Studies) -> Result:
+    """``run`` with the reference phrases given."""
+    return run(Protocol.TEACHER_FORCED, grounder, studies)
+
+
+def generate(grounder: Grounder, studies: Studies) -> Result:
+    """``run`` with the phrases left to the model."""
+    return run(Protocol.GENERATE, grounder, studies)
+
+
+_Scored = list[tuple[list[Sample], StudyCount]]
+
+
+def _teacher_forced(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
+    queries = [[Query(case.placed[t.place], len(t.label.boxes)) for t in case.targets] for case in cases]
+    answers = _checked(grounder.ground_phrases([case.shown for case in cases], queries), cases)
+    scored = []
+    for case, asked, answer in zip(cases, queries, answers, strict=True):
+        given = _in_order(answer.phrases, [query.phrase for query in asked])
+        pairs = zip(case.targets, given, strict=True)
+        samples = [_sample(Protocol.TEACHER_FORCED, case.study, target, phrase) for target, phrase in pairs]
+        scored.append((samples, _count(case, correct=len(given), named=len(given), false=0, absent=0)))
+    return scored
+
+
+def _generate(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
+    answers = _checked(grounder.ground([case.shown for case in cases]), cases)
+    return [_score_generated(case, answer) for case, answer in zip(cases, answers, strict=True)]
+
+
+def _score_generated(case: _Case, answer: Grounding) -> tuple[list[Sample], StudyCount]:
+    answered = named(answer.phrases)
+    partners = match_phrases(answered, case.placed)
+    samples = []
+    for target in case.targets:
+        partner = partners[target.place]
+        phrase = None if partner is None else answered[partner]
+        samples.append(_sample(Protocol.GENERATE, case.study, target, phrase))
+    false = false_boxes(answered, case.phrases)
+    correct = sum(partner is not None for partner in partners)
+    return samples, _count(case, correct=correct, named=len(answered), false=sum(false), absent=len(false))
+
+
+def _case(study: Study, shown: Study, oracle: bool) -> _Case:
+    phrases = tuple(label.phrase for label in shown.labels)
+    own = [(index, label) for index, label in enumerate(study.labels) if label.phrase.assertion.placed]
+    if sum(phrase.assertion.placed for phrase in phrases) < len(own):
+        raise ValueError(f"expected a view with {len(own)} placed phrases or more, got fewer for study {study.id}")
+    targets = [_Target(index, place, label) for place, (index, label) in enumerate(own) if len(label.boxes)]
+    return _Case(study, shown if oracle else replace(shown, labels=()), phrases, tuple(targets))
+
+
+def _sample(protocol: Protocol, study: Study, target: _Target, answer: GroundedPhrase | None) -> Sample:
+    reference, phrase = target.label.boxes, target.label.phrase
+    regions = answer.boxes if answer is not None else ()
+    predicted = [region.xyxy for region in regions]
+    iou = metrics.phrase_iou(predicted, reference)
+    width, height = study.image.size
+    return Sample(
+        protocol=protocol,
+        study=study.id,
+        patient=patient_of(study),
+        index=target.index,
+        finding=phrase.finding,
+        side=phrase.side,
+        zone=phrase.zone,
+        produced=answer is not None,
+        reference=tuple(as_box(box) for box in reference),
+        area=min(1.0, metrics.covered_area(reference) / (width * height)),
+        predicted=tuple(predicted),
+        scores=tuple(region.score for region in regions),
+        matched=tuple(metrics.matched_iou(predicted, reference).tolist()),
+        iou=iou,
+        union_iou=metrics.union_iou(predicted, reference),
+        hits={f"{t:g}": iou >= t for t in metrics.THRESHOLDS},
+        gate=answer.evidence.gate if answer is not None and answer.evidence is not None else None,
+    )
+
+
+def _count(case: _Case, *, correct: int, named: int, false: int, absent: int) -> StudyCount:
+    return StudyCount(
+        study=case.study.id,
+        patient=patient_of(case.study),
+        named=named,
+        expected=len(case.placed),
+        correct=correct,
+        absent=absent,
+        false=false,
+    )
+
+
+def _remember(seen: set[str], batch: Sequence[Study]) -> None:
+    for study in batch:
+        if study.id in seen:
+            raise ManifestError("a different identifier for each study", f"{study.id} twice", "Correct the data set.")
+        seen.add(study.id)
+
+
+def _checked(answers: Sequence[Grounding], cases: Sequence[_Case]) -> Sequence[Grounding]:
+    """The answers, if they are one a study and their boxes are in the pixels of its image."""
+    if len(answers) != len(cases):
+        raise _broken(f"{len(cases)} groundings, one a study", f"{len(answers)}")
+    for answer, case in zip(answers, cases, strict=True):
+        if tuple(answer.image_size) != case.shown.image.size:
+            raise _broken(f"boxes in an image of {case.shown.image.size} pixels", f"one of {answer.image_size}")
+    return answers
+
+
+def _in_order(given: Sequence[GroundedPhrase], asked: Sequence[Phrase]) -> list[GroundedPhrase]:
+    """The answers in the order of the questions, found by their texts where the model answered in another order."""
+    partners = match_phrases(given, asked)
+    found = [given[partner] for partner in partners if partner is not None]
+    if len(given) != len(asked) or len(found) != len(asked):
+        raise _broken(f"one answer with its text for each of {len(asked)} phrases", f"{len(given)} answers")
+    return found
+
+
+def _broken(expected: str, got: str) -> ModelError:
+    return ModelError(expected, got, "The grounder does not keep the contract of knowmvg.core.grounder.")

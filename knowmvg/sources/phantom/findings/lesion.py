@@ -1,0 +1,64 @@
+"""From a change of the anatomy to what a reader sees: the visible mask, its tight box and the zone it lies in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from knowmvg.core.records import Side
+from knowmvg.sources.phantom.canvas import Image
+from knowmvg.sources.phantom.chest import Chest
+from knowmvg.sources.phantom.scene import Lesion
+
+Mask = NDArray[np.bool_]
+
+
+def largest_part(mask: Mask) -> Mask:
+    """The largest connected part of a mask."""
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    result: Mask = labels == sizes.argmax()
+    return result
+
+
+def visible(change: Image, share: float, least: float, smooth: float) -> Mask:
+    """Where a change (cm of tissue), smoothed by ``smooth`` pixels, exceeds ``share`` of its peak and ``least`` cm."""
+    soft = ndimage.gaussian_filter(change, smooth) if smooth > 0 else change
+    peak = float(np.percentile(soft[soft > 0.05], 97)) if (soft > 0.05).any() else 0.0
+    return largest_part(soft > max(share * peak, least))
+
+
+def tight_box(mask: Mask) -> tuple[float, float, float, float]:
+    """The box of a non-empty mask, right and bottom exclusive, in pixels."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def make_lesion(side: Side | None, mask: Mask, least_area: float) -> Lesion | None:
+    """A lesion of a mask, or ``None`` where less than ``least_area`` (share of the image) of it can be seen."""
+    if mask.mean() < least_area:
+        return None
+    return Lesion(side, mask, tight_box(mask))
+
+
+def zone_of(chest: Chest, lesion: Lesion) -> str:
+    """The part of its lung that the lesion's centre lies in, as a radiologist would name it.
+
+    Heights are relative to the visible lung: its apex is 0, its lowest visible row 1.
+    """
+    assert lesion.side is not None
+    rows, columns = np.nonzero(lesion.mask)
+    y, x = float(rows.mean()), float(columns.mean())
+    left, top, right, bottom = tight_box(chest.lung_area[lesion.side])
+    height = (y - top) / (bottom - top)
+    inner = (right - x if lesion.side is Side.RIGHT else x - left) / (right - left)
+    if lesion.side is Side.LEFT and height > 0.45 and chest.heart_area[round(y), round(x)]:
+        return "retrocardiac"
+    if 0.32 < height < 0.68 and inner < 0.36:
+        return "perihilar"
+    edges = ((0.15, "apical"), (0.36, "upper"), (0.60, "mid"), (0.82, "lower"))
+    return next((name for limit, name in edges if height < limit), "basal")

@@ -1,0 +1,152 @@
+"""Bones: ribs, spine, clavicles, scapulae and humeri as shells of cortical bone around marrow."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowmvg.sources.phantom.anatomy import Patient, View
+from knowmvg.sources.phantom.canvas import Canvas, Image, tube
+from knowmvg.sources.phantom.cavity import outline
+
+Cloud = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+MARROW = 0.22
+
+
+def ribs(patient: Patient, view: View, step: float) -> list[Cloud]:
+    """Twelve pairs of ribs: flat curved plates from the spine round the side to the front, sloping down."""
+    rng = np.random.default_rng(patient.detail + 1)
+    s, lower = patient.scale, view.inspiration
+    spacing = (patient.base_y - patient.apex_y) / 10.9 * rng.uniform(0.96, 1.04)
+    clouds = []
+    for number in range(1, 13):
+        head = patient.apex_y + 0.3 * s + (number - 1) * spacing * (1 - 0.004 * number) + 0.05 * lower * number
+        reach = np.interp(number, [1, 2, 4, 7, 10, 12], [3.6, 5.6, 7.6, 9.2, 8.6, 7.0]) * s * (1.0 - 0.02 * lower)
+        end = np.deg2rad(np.interp(number, [1, 2, 6, 8, 10, 11, 12], [125, 138, 146, 138, 118, 82, 55]))
+        for sign in (-1.0, 1.0):
+            drop = reach * rng.normal(1.0, 0.04) * 1.05
+            side_y = head + drop * 0.5
+            height = np.float32((side_y - patient.apex_y) / (patient.base_y - patient.apex_y))
+            width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.35
+            phi = np.arange(0.12, end, step / (0.8 * width))
+            # Sampled in the rib's own frame: along (phi), across its height, and through outer cortex, marrow, inner cortex.
+            tall = (0.62 + 0.03 * min(number, 6)) * s * (1.0 + 0.15 * (phi / end) ** 2)
+            h = (np.arange(0.5, 9.5) / 9.0 * 2 - 1)[None, :]
+            edge = np.where(np.abs(h) > 0.85, 2.0, 1.0)
+            sin, cos = np.sin(phi)[:, None], np.cos(phi)[:, None]
+            x0 = 1.9 * s
+            depth = patient.thorax_depth * 0.55
+            jitter = rng.normal(0.0, 0.1)
+            tangent_y = np.gradient(drop * 0.5 * (1 - np.cos(phi)), phi) if len(phi) > 1 else np.zeros_like(phi)
+            tangent_x = (width - x0) * np.cos(phi)
+            speed = np.sqrt(tangent_x**2 + tangent_y**2 + (depth * np.sin(phi)) ** 2)
+            lean = (-tangent_y * tangent_x / speed**2)[:, None] * 0.8
+            density = (np.interp(phi, [0.0, 1.4, 2.6], [1.0, 0.95, 0.6]))[:, None]
+            for layer, thickness in ((-1.0, 0.1), (0.0, 0.6 * MARROW), (1.0, 0.1)):
+                out = 0.3 * s * layer
+                px = sign * (x0 + (width - x0 + out) * sin + h * tall[:, None] * lean)
+                py = head + jitter + drop * 0.5 * (1 - cos) + h * tall[:, None] * np.sqrt(1 - 0.6 * lean**2)
+                pz = np.broadcast_to(-(depth + out) * cos, px.shape)
+                points = np.stack([px, py, pz], axis=-1).reshape(-1, 3)
+                weight = thickness * density * (speed * (phi[1] - phi[0]))[:, None] * (2 * tall / 9.0)[:, None]
+                volume = weight * (edge if layer == 0 else np.ones_like(edge))
+                clouds.append((points, volume.ravel()))
+    return clouds
+
+
+def clavicles(patient: Patient, view: View, step: float) -> list[Cloud]:
+    """Both clavicles: an S from the manubrium to the acromion."""
+    rng = np.random.default_rng(patient.detail + 2)
+    s = patient.scale
+    rise = rng.uniform(-0.3, 2.2) if not view.supine else rng.uniform(-1.0, 2.8)
+    clouds = []
+    medial_y = patient.apex_y + rng.uniform(2.4, 4.4) * s
+    for sign in (-1.0, 1.0):
+        t = np.linspace(0, 1, 24)
+        x = sign * (1.7 + 15.0 * t) * s
+        y = medial_y + rng.normal(0, 0.25) - rise * t - 0.9 * np.sin(2 * np.pi * t) * s * 0.8
+        z = 7.0 - 10.0 * t
+        radius = np.interp(t, [0, 0.12, 0.4, 0.8, 1], [1.05, 0.78, 0.58, 0.66, 0.85]) * s
+        clouds.append(tube(np.stack([x, y, z], axis=1), radius, step=step, wall=0.14, core=MARROW))
+    return clouds
+
+
+def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
+    """Scapulae (borders, spine, coracoid) and humeri; arms forward turn the scapulae off the lungs."""
+    rng = np.random.default_rng(patient.detail + 3)
+    s = patient.scale
+    out = (1.5 + 3.2 * (1 - 0.6 * view.arms) * (0.4 if view.supine else 1.0)) * s
+    top = patient.shoulder_y + 1.2
+    clouds = []
+    for sign in (-1.0, 1.0):
+        wobble = rng.normal(0, 0.35, 8)
+
+        def path(points: list[tuple[float, float]], z: float, mirror: float = sign) -> NDArray[np.float64]:
+            return np.array([(mirror * x * s, y * s + top, z) for x, y in points])
+
+        x0 = out / s + 8.0
+        medial = path([(x0 + 0.6, 0.6), (x0 - 0.3 + wobble[0] * 0.3, 4.0), (x0 + 0.5, 9.0), (x0 + 2.2, 13.4 + wobble[1])], -7)
+        lateral = path([(x0 + 2.2, 13.4 + wobble[1]), (x0 + 4.0, 9.0), (x0 + 5.6, 5.0), (x0 + 6.6, 2.2)], -6)
+        upper = path([(x0 + 0.6, 0.6), (x0 + 3.0, -0.3 + wobble[2] * 0.4), (x0 + 5.4, 0.2)], -5)
+        ridge = path([(x0 + 0.4, 2.6), (x0 + 4.0, 1.0), (x0 + 7.2, -1.4), (x0 + 9.2, -1.6)], -8)
+        coracoid = path([(x0 + 5.4, 0.4), (x0 + 6.0, -0.6), (x0 + 7.0, 0.1)], -1)
+        glenoid = path([(x0 + 6.7, -0.2), (x0 + 7.0, 1.4), (x0 + 6.6, 2.8)], -4)
+        for line, radius in ((medial, 0.18), (lateral, 0.38), (upper, 0.22), (ridge, 0.42), (coracoid, 0.5), (glenoid, 0.4)):
+            clouds.append(tube(line, radius * s, step=step, wall=0.1, core=MARROW))
+        head = (sign * (x0 + 9.2) * s, 1.0 * s + top)
+        t = np.linspace(0, 1, 12)
+        spread = 0.5 + 3.5 * view.arms
+        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 22, np.full(12, -3.0)], axis=1)
+        radius = np.interp(t, [0, 0.06, 0.16, 0.3, 1], [2.1, 2.3, 1.7, 1.25, 1.15]) * s
+        clouds.append(tube(shaft, radius, step=step * 1.5, wall=0.28, core=MARROW * 0.7))
+        clouds.append(_blade(medial, lateral))
+    return clouds
+
+
+def _blade(medial: NDArray[np.float64], lateral: NDArray[np.float64]) -> Cloud:
+    """The thin plate between the borders of a scapula."""
+    t, u = np.meshgrid(np.linspace(0, 1, 70), np.linspace(0.02, 0.98, 44), indexing="ij")
+    def at(line: NDArray[np.float64], where: NDArray[np.float64]) -> NDArray[np.float64]:
+        knots = np.linspace(0, 1, len(line))
+        return np.stack([np.interp(where, knots, line[:, k]) for k in range(3)], axis=-1)
+    points = at(medial, t) * (1 - u[..., None]) + at(lateral[::-1], t) * u[..., None]
+    area = np.abs(np.ptp(points[..., 0]) * np.ptp(points[..., 1])) * 0.55
+    return points.reshape(-1, 3), np.full(t.size, 0.07 * area / t.size)
+
+
+def spine(canvas: Canvas, patient: Patient) -> Image:
+    """Line integral (cm of bone) of vertebral bodies with discs, end plates, pedicles and spinous processes."""
+    s = patient.scale
+    rng = np.random.default_rng(patient.detail + 4)
+    bone = np.zeros(canvas.x.shape, np.float32)
+    z = -5.0
+    window = canvas.window(-5.0, -40.0, 5.0, 45.0)
+    y = canvas.y[window] / np.float32(s)
+    bend = patient.scoliosis * np.sin(y / 6.0 + rng.uniform(0, 6.0))
+    x = (canvas.x[window] - np.float32(canvas.shift(z))) / np.float32(s) - bend
+    # Vertebrae grow from 1.9 cm in the neck to 3.4 cm in the loins: y is warped so that each fills one unit.
+    level = y / (2.25 + 0.022 * y) + rng.uniform(0, 1)
+    phase = level - np.floor(level)
+    half = 1.55 + 0.028 * (y + 10)
+    waist = half * (1.0 + 0.10 * np.square(2 * phase - 1))
+    body = np.sqrt(np.clip(1.0 - np.square(x / waist) ** 2, 0.0, 1.0))
+    disc = np.clip((np.abs(phase - 0.5) - 0.39) / 0.05, 0.0, 1.0)
+    plate = np.exp(-np.square((np.abs(phase - 0.5) - 0.385) / 0.03))
+    side = np.exp(-np.square((np.abs(x) - waist + 0.1) / 0.12))
+    image = body * (1.0 - 0.85 * disc) * 0.62 + 0.22 * plate * body + 0.16 * side * (1 - disc)
+    pedicle = np.square((np.abs(x) - 0.62 * half) / 0.36) + np.square((phase - 0.3) / 0.17)
+    image += 0.34 * np.exp(-np.square(pedicle - 1.0) / 0.25) + 0.12 * (pedicle < 1)
+    process = np.square(x / 0.28) + np.square((phase - 0.72) / 0.16)
+    image += 0.34 * np.exp(-np.square(process))
+    transverse = np.exp(-np.square((phase - 0.32) / 0.11)) * np.clip((3.0 - np.abs(x)) / 0.5, 0, 1) * (np.abs(x) > half * 0.8)
+    bone[window] = 0.6 * image + 0.16 * transverse
+    return bone
+
+
+def skeleton(canvas: Canvas, patient: Patient, view: View) -> Image:
+    """Line integral of all bones, in cm of compact bone."""
+    step = canvas.pitch * 0.85
+    parts = [*ribs(patient, view, step), *clavicles(patient, view, step), *shoulders(patient, view, step)]
+    points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
+    return canvas.splat(points, volume) + spine(canvas, patient)
