@@ -31,7 +31,9 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     config = {"format": FORMAT, "system": "prompted", "name": grounder.name, "model": grounder.config.to_dict()}
-    (staging / "config.json").write_text(json.dumps(config | {"training": facts or {}}, indent=2) + "\n", encoding="utf-8")
+    (staging / "config.json").write_text(
+        json.dumps(config | {"training": facts or {}}, indent=2) + "\n", encoding="utf-8"
+    )
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous().clone()
         for name, t in grounder.model.state_dict().items()
@@ -55,13 +57,18 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(
-            f"a model folder with {', '.join(FILES)}", f"no {missing[0]} in {folder}", "Give a folder that `knowmvg train` wrote."
+            f"a model folder with {', '.join(FILES)}",
+            f"no {missing[0]} in {folder}",
+            "Give a folder that `knowmvg train` wrote.",
         )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if config.get("format") != FORMAT:
             raise ModelError(f"format {FORMAT}", repr(config.get("format")), "Use the knowmvg version that wrote it.")
-        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(folder / "model.safetensors").items()}
+        tensors = {
+            name: t.float() if t.is_floating_point() else t
+            for name, t in load_file(folder / "model.safetensors").items()
+        }
         shape = ModelConfig.from_dict(config["model"])
         graph = load_graph(folder / "knowledge.json")
         adjacency = torch.from_numpy(graph.normalised_adjacency())

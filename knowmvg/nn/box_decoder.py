@@ -29,7 +29,7 @@ class Boxes:
 
 
 class TokenBoxHead(nn.Module):
-    """The published head: an MLP on the decoded box token, sigmoid, ``(cx, cy, w, h)`` (the lineage's ``MLP(d, d, 4, 3)``)."""
+    """The published head: an MLP on the decoded box token, sigmoid, ``(cx, cy, w, h)``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

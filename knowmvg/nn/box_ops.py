@@ -19,7 +19,7 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
 
 
 def ordered(boxes: Tensor) -> Tensor:
-    """xyxy boxes ``[..., 4]`` with swapped corners put right."""
+    """Boxes xyxy ``[..., 4]`` with swapped corners put right."""
     a, b = boxes[..., :2], boxes[..., 2:]
     return torch.cat([torch.minimum(a, b), torch.maximum(a, b)], dim=-1)
 

@@ -1,4 +1,4 @@
-"""The radiograph encoder of laptop size: convolutions down to a coarse grid, attention there, back up to a fine grid."""
+"""The radiograph encoder of laptop size: convolutions to a coarse grid, attention there, back up to a fine grid."""
 
 from __future__ import annotations
 
@@ -99,4 +99,5 @@ class RadiographEncoder(nn.Module):
         coarse = tokens.transpose(1, 2).reshape(coarse.shape)
         up = F.interpolate(self.from_coarse(coarse), scale_factor=2.0, mode="bilinear", align_corners=False)
         merged = F.relu(up + self.from_middle(middle) + self.from_fine(fine))
-        return self.norm(self.neck(merged))
+        features: Tensor = self.norm(self.neck(merged))
+        return features

@@ -161,9 +161,7 @@ class LanguageModel(nn.Module):
         """Next-token logits ``[..., V]`` of hidden states ``[..., D]``, through the tied embedding."""
         return states @ self.embedding.weight.T
 
-    def _run(
-        self, x: Tensor, mask: Tensor | None, memory: list[_Memory] | None
-    ) -> tuple[Tensor, list[_Memory]]:
+    def _run(self, x: Tensor, mask: Tensor | None, memory: list[_Memory] | None) -> tuple[Tensor, list[_Memory]]:
         """Run the blocks on new positions ``x`` ``[B, T, D]``; ``mask`` ``[B, past + T]`` covers old and new ones."""
         batch, length, _ = x.shape
         if mask is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import SamConfig, SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder, SamTwoWayTransformer
 
@@ -68,11 +68,12 @@ def build_two_way_transformer(config: PromptConfig) -> Any:
     return SamTwoWayTransformer(_decoder_config(config))
 
 
-def image_positions(prompt_encoder: nn.Module) -> Tensor:
+def image_positions(prompt_encoder: Any) -> Tensor:
     """SAM's positional encoding of every cell of the feature grid, ``[1, channels, grid, grid]``."""
     rows, columns = prompt_encoder.image_embedding_size
     weight = prompt_encoder.shared_embedding.positional_embedding
     y = (torch.arange(rows, device=weight.device, dtype=weight.dtype) + 0.5) / rows
     x = (torch.arange(columns, device=weight.device, dtype=weight.dtype) + 0.5) / columns
     grid = torch.stack([x[None].expand(rows, columns), y[:, None].expand(rows, columns)], dim=-1)
-    return prompt_encoder.shared_embedding(grid[None]).permute(0, 3, 1, 2)
+    encoded: Tensor = prompt_encoder.shared_embedding(grid[None])
+    return encoded.permute(0, 3, 1, 2)

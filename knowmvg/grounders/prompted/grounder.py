@@ -105,8 +105,10 @@ class PromptedGrounder:
         return [_Answer(self.tokenizer.read_answer(row), states) for row, states in rows]
 
     @torch.inference_mode()
-    def _read_forced(self, studies: Sequence[Study], features: Tensor, queries: Sequence[Sequence[Query]]) -> list[_Answer]:
-        """The states that emit ``<BOX>`` when the answer is given; asks the model for another box where it may have one."""
+    def _read_forced(
+        self, studies: Sequence[Study], features: Tensor, queries: Sequence[Sequence[Query]]
+    ) -> list[_Answer]:
+        """The states that emit ``<BOX>`` in a given answer; where a phrase may have more boxes, the model is asked."""
         counts = [[query.boxes or 1 for query in row] for row in queries]
         prompts = [self.tokenizer.prompt(study.report) for study in studies]
         while True:
@@ -189,7 +191,9 @@ class PromptedGrounder:
         decoded = placed.decoded
         boxes = frame.from_unit(decoded.boxes.xyxy[index].double().cpu().numpy())
         scores = decoded.boxes.score[index].sigmoid().tolist()
-        regions = sorted((Region(xyxy=tuple(b), score=s) for b, s in zip(boxes.tolist(), scores, strict=True)), key=_left)
+        regions = sorted(
+            (Region(xyxy=tuple(b), score=s) for b, s in zip(boxes.tolist(), scores, strict=True)), key=_left
+        )
         return GroundedPhrase(
             **phrase.model_dump(), boxes=tuple(regions), evidence=self._evidence(placed, index, frame)
         )
@@ -211,7 +215,9 @@ class PromptedGrounder:
             local = tuple(_box(row) for row in frame.from_unit(decoded.local[index].double().cpu().numpy()).tolist())
         if decoded.global_mask is not None:
             masks = decoded.global_mask[index]
-            extent = _box(frame.from_unit(soft_extent(masks.amax(dim=0, keepdim=True)).double().cpu().numpy()).tolist()[0])
+            extent = _box(
+                frame.from_unit(soft_extent(masks.amax(dim=0, keepdim=True)).double().cpu().numpy()).tolist()[0]
+            )
         gate = None if decoded.gate is None else round(float(decoded.gate[first]), 4)
         return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate)
 

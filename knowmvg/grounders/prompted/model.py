@@ -99,6 +99,10 @@ class PromptedModel(nn.Module):
         box_embedding = self.projection(states)
         knowledge = self.knowledge(box_embedding)
         decoded = self.attention(
-            box_embedding, knowledge.tokens, features[rows], image_positions(self.segmenter.prompt_encoder), self.segmenter
+            box_embedding,
+            knowledge.tokens,
+            features[rows],
+            image_positions(self.segmenter.prompt_encoder),
+            self.segmenter,
         )
         return Placed(decoded, knowledge, box_embedding)

@@ -46,9 +46,7 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     features = features.to(next(model.parameters()).dtype)
     states = model.vlm(batch.input_ids, None, features)
     terms = {
-        "text": phrase_identification(
-            model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets
-        )
+        "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
     }
     placed = model.place(states[batch.box_rows, batch.box_columns], features, batch.box_rows)
     decoded, boxes = placed.decoded, batch.boxes

@@ -34,9 +34,10 @@ class GroundingTokenizer:
         self.image_length = image_length
         self.max_report = max_report
         ids = [tokenizer.token_to_id(token) for token in SPECIAL]
-        if None in ids or len(set(ids)) != len(SPECIAL):
+        known: list[int] = [i for i in ids if i is not None]
+        if len(set(known)) != len(SPECIAL):
             raise ModelError(f"a tokenizer with the tokens {', '.join(SPECIAL)}", f"ids {ids}", "Train it again.")
-        self.image, self.pad, self.end, self.report, self.answer, self.box = ids
+        self.image, self.pad, self.end, self.report, self.answer, self.box = known
 
     @classmethod
     def train(cls, texts: Iterable[str], image_length: int, vocabulary: int = 4000) -> GroundingTokenizer:

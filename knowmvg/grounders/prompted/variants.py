@@ -91,7 +91,9 @@ class ModelConfig:
             variant = dict(values["variant"])
             if variant.get("knowledge") is not None:
                 variant["knowledge"] = KnowledgeConfig(**variant["knowledge"])
-            encoder = {k: tuple(v) if isinstance(v, list) else v for k, v in values["image_encoder"].items()}
+            encoder: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in values["image_encoder"].items()
+            }
             return cls(
                 LanguageModelConfig(**values["language"]),
                 ImageEncoderConfig(**encoder),
@@ -99,7 +101,9 @@ class ModelConfig:
                 Variant(**variant),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ModelError("a model configuration of this version", str(error), "Use the knowmvg version that wrote it.") from error
+            raise ModelError(
+                "a model configuration of this version", str(error), "Use the knowmvg version that wrote it."
+            ) from error
 
 
 def build_segmenter(config: PromptConfig) -> Segmenter:

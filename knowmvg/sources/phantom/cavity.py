@@ -80,7 +80,9 @@ def heart_chord(canvas: Canvas, patient: Patient, dome: float, enlargement: floa
     wide = np.array([1.0, 0.9, 0.5, 0.3, 0.5, 0.85, 1.1, 1.25, 1.2, 0.9, 0.7, 0.8, 1.0, 1.0])
     radii = s * radii * (patient.heart_width + (enlargement - 1) * wide)
     fine = np.linspace(-np.pi, np.pi, 181)
-    contour = ndimage.gaussian_filter1d(np.interp(fine, angles + patient.heart_tilt * 0.5, radii, period=2 * np.pi), 6, mode="wrap")
+    contour = ndimage.gaussian_filter1d(
+        np.interp(fine, angles + patient.heart_tilt * 0.5, radii, period=2 * np.pi), 6, mode="wrap"
+    )
     dx, dy = canvas.x - np.float32(cx), canvas.y - np.float32(cy)
     limit = np.interp(np.arctan2(dy, dx), fine, contour).astype(np.float32)
     square = (dx * dx + dy * dy) / (limit * limit)
@@ -102,8 +104,12 @@ def mediastinum_chord(canvas: Canvas, patient: Patient) -> Image:
     """Depth (cm) of great vessels, oesophagus and spine between the lungs, with the aortic knob and descending aorta."""
     s, y = patient.scale, canvas.y
     knots = np.array([-14.0, -9.0, -6.0, -3.0, 0.0, 4.0, 9.0, 20.0]) * s
-    right = np.interp(y, knots, np.array([4.2, 3.1, 2.5, 2.4, 2.55, 2.7, 2.6, 2.4]) * patient.mediastinum_half_width / 2.5)
-    left = np.interp(y, knots, np.array([4.2, 3.2, 2.5, 2.3, 2.3, 2.4, 2.4, 2.4]) * patient.mediastinum_half_width / 2.5)
+    right = np.interp(
+        y, knots, np.array([4.2, 3.1, 2.5, 2.4, 2.55, 2.7, 2.6, 2.4]) * patient.mediastinum_half_width / 2.5
+    )
+    left = np.interp(
+        y, knots, np.array([4.2, 3.2, 2.5, 2.3, 2.3, 2.4, 2.4, 2.4]) * patient.mediastinum_half_width / 2.5
+    )
     x = canvas.x - np.float32(canvas.shift(0.5))
     u = (2 * x - left + right) / (left + right)
     band = np.sqrt(np.maximum(1.0 - u * u, 0.0)) * np.float32(13.0 * s)
@@ -155,7 +161,9 @@ def body_depth(canvas: Canvas, patient: Patient, view: View) -> Image:
     fine = np.linspace(-40, 45, 341)
     half = ndimage.gaussian_filter1d(np.interp(fine, knots[order], widths[order]), 3)
     trunk = patient.thorax_depth + 3.0 + 6.0 * fat
-    depths = np.interp(fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [11.0, 11.0, 12.0, trunk - 4.0, trunk, trunk + 0.5, trunk])
+    depths = np.interp(
+        fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [11.0, 11.0, 12.0, trunk - 4.0, trunk, trunk + 0.5, trunk]
+    )
     u = x / np.interp(y, fine, half).astype(np.float32)
     square = np.minimum(u * u, 1.0)
     depth = np.sqrt(1.0 - square * square) * np.interp(y, fine, depths).astype(np.float32)

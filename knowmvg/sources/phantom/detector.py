@@ -64,7 +64,9 @@ def display(signal: Image, device: Device) -> NDArray[np.uint8]:
     """Presentation image: latitude compression, edge enhancement, and a sigmoid from dark air to bright bone."""
     scale = signal.shape[0] / 256
     step = max(int(round(4 * scale)), 1)
-    small = ndimage.gaussian_filter(ndimage.uniform_filter(signal, step)[step // 2 :: step, step // 2 :: step], 5.0, mode="nearest")
+    small = ndimage.gaussian_filter(
+        ndimage.uniform_filter(signal, step)[step // 2 :: step, step // 2 :: step], 5.0, mode="nearest"
+    )
     zoom = [n / m for n, m in zip(signal.shape, small.shape, strict=True)]
     base = ndimage.zoom(small, zoom, order=1, mode="nearest", grid_mode=True)
     fine = signal - ndimage.gaussian_filter(signal, 1.6 * scale)

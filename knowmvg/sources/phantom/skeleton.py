@@ -86,13 +86,22 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
             return np.array([(mirror * x * s, y * s + top, z) for x, y in points])
 
         x0 = out / s + 8.0
-        medial = path([(x0 + 0.6, 0.6), (x0 - 0.3 + wobble[0] * 0.3, 4.0), (x0 + 0.5, 9.0), (x0 + 2.2, 13.4 + wobble[1])], -7)
+        medial = path(
+            [(x0 + 0.6, 0.6), (x0 - 0.3 + wobble[0] * 0.3, 4.0), (x0 + 0.5, 9.0), (x0 + 2.2, 13.4 + wobble[1])], -7
+        )
         lateral = path([(x0 + 2.2, 13.4 + wobble[1]), (x0 + 4.0, 9.0), (x0 + 5.6, 5.0), (x0 + 6.6, 2.2)], -6)
         upper = path([(x0 + 0.6, 0.6), (x0 + 3.0, -0.3 + wobble[2] * 0.4), (x0 + 5.4, 0.2)], -5)
         ridge = path([(x0 + 0.4, 2.6), (x0 + 4.0, 1.0), (x0 + 7.2, -1.4), (x0 + 9.2, -1.6)], -8)
         coracoid = path([(x0 + 5.4, 0.4), (x0 + 6.0, -0.6), (x0 + 7.0, 0.1)], -1)
         glenoid = path([(x0 + 6.7, -0.2), (x0 + 7.0, 1.4), (x0 + 6.6, 2.8)], -4)
-        for line, radius in ((medial, 0.18), (lateral, 0.38), (upper, 0.22), (ridge, 0.42), (coracoid, 0.5), (glenoid, 0.4)):
+        for line, radius in (
+            (medial, 0.18),
+            (lateral, 0.38),
+            (upper, 0.22),
+            (ridge, 0.42),
+            (coracoid, 0.5),
+            (glenoid, 0.4),
+        ):
             clouds.append(tube(line, radius * s, step=step, wall=0.1, core=MARROW))
         head = (sign * (x0 + 9.2) * s, 1.0 * s + top)
         t = np.linspace(0, 1, 12)
@@ -107,9 +116,11 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
 def _blade(medial: NDArray[np.float64], lateral: NDArray[np.float64]) -> Cloud:
     """The thin plate between the borders of a scapula."""
     t, u = np.meshgrid(np.linspace(0, 1, 70), np.linspace(0.02, 0.98, 44), indexing="ij")
+
     def at(line: NDArray[np.float64], where: NDArray[np.float64]) -> NDArray[np.float64]:
         knots = np.linspace(0, 1, len(line))
         return np.stack([np.interp(where, knots, line[:, k]) for k in range(3)], axis=-1)
+
     points = at(medial, t) * (1 - u[..., None]) + at(lateral[::-1], t) * u[..., None]
     area = np.abs(np.ptp(points[..., 0]) * np.ptp(points[..., 1])) * 0.55
     return points.reshape(-1, 3), np.full(t.size, 0.07 * area / t.size)
@@ -139,7 +150,9 @@ def spine(canvas: Canvas, patient: Patient) -> Image:
     image += 0.34 * np.exp(-np.square(pedicle - 1.0) / 0.25) + 0.12 * (pedicle < 1)
     process = np.square(x / 0.28) + np.square((phase - 0.72) / 0.16)
     image += 0.34 * np.exp(-np.square(process))
-    transverse = np.exp(-np.square((phase - 0.32) / 0.11)) * np.clip((3.0 - np.abs(x)) / 0.5, 0, 1) * (np.abs(x) > half * 0.8)
+    transverse = (
+        np.exp(-np.square((phase - 0.32) / 0.11)) * np.clip((3.0 - np.abs(x)) / 0.5, 0, 1) * (np.abs(x) > half * 0.8)
+    )
     bone[window] = 0.6 * image + 0.16 * transverse
     return bone
 

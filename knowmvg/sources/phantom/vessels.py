@@ -70,7 +70,14 @@ def hilum(lung: Lung, step: float, gain: float) -> list[tuple[Array, Array]]:
     """The main pulmonary artery of one side: over the bronchus on the left, in front of it on the right."""
     sign = SIGN[lung.side]
     x, y = lung.hilum
-    inner = np.array([(sign * 1.2, y - 0.6, 1.0), (x, y - 0.2, 0.0), (x + sign * 0.9, y + 1.6, -0.5), (x + sign * 1.3, y + 4.6, -1.0)])
+    inner = np.array(
+        [
+            (sign * 1.2, y - 0.6, 1.0),
+            (x, y - 0.2, 0.0),
+            (x + sign * 0.9, y + 1.6, -0.5),
+            (x + sign * 1.3, y + 4.6, -1.0),
+        ]
+    )
     upper = np.array([(x - sign * 0.3, y + 0.2, 0.5), (x + sign * 0.5, y - 1.6, 0.5), (x + sign * 1.2, y - 3.6, 0.5)])
     return [
         tube(inner, np.array([1.0, 0.95, 0.75, 0.42]) * gain, step=step),
@@ -96,7 +103,15 @@ def airways(canvas: Canvas, patient: Patient) -> Image:
     rng = np.random.default_rng(patient.detail + 12)
     lean = rng.normal(-0.25, 0.35)
     wave = rng.normal(0, 0.15)
-    trachea = np.array([(0.0, -24.0, 1.5), (wave, -12.0 * s, 1.0), (lean + wave, -6.0 * s, -0.5), (lean, -1.0 * s, -1.5), (lean * 0.6, 0.4 * s, -2.0)])
+    trachea = np.array(
+        [
+            (0.0, -24.0, 1.5),
+            (wave, -12.0 * s, 1.0),
+            (lean + wave, -6.0 * s, -0.5),
+            (lean, -1.0 * s, -1.5),
+            (lean * 0.6, 0.4 * s, -2.0),
+        ]
+    )
     right = np.array([(lean * 0.6 - 0.3, 0.0, -2.0), (-1.7 * s, 1.9 * s, -2.0), (-2.9 * s, 3.6 * s, -2.0)])
     left = np.array([(lean * 0.6 + 0.3, 0.0, -2.0), (2.2 * s, 1.7 * s, -2.5), (3.7 * s, 2.7 * s, -2.5)])
     parts = [

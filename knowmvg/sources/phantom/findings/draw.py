@@ -125,5 +125,3 @@ def _pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gene
         chest.room[side] = np.minimum(chest.room[side], shrunk)
         return lesion
     return None
-
-

@@ -132,7 +132,7 @@ def atelectasis(chest: Chest, side: Side, severity: float, rng: np.random.Genera
         v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.02, 0.02) * u * u
         thick = rng.uniform(0.22, 0.36) * (1.0 + 0.6 * severity)
         ends = _ramp(np.abs(u) / (length * rng.uniform(0.8, 1.0)), 1.0, 0.85)
-        plate = np.exp(-np.square(v / thick) ** 2) * ends * rng.uniform(3.0, 4.4)
+        plate = np.exp(-(np.square(v / thick) ** 2)) * ends * rng.uniform(3.0, 4.4)
         fill[window] = np.maximum(fill[window], np.minimum(plate, 0.6 * room))
     return fill
 
@@ -164,9 +164,16 @@ def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -
     fill += chest.vessels[side] * (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room > 0.5)
     for _ in range(int(2 + 5 * severity)):
         level = lung.dome - rng.uniform(0.0, 3.5)
-        lateral = float(outline(np.asarray((level - lung.apex) / (lung.base - lung.apex), np.float32), lung.half_width)[1])
+        lateral = float(
+            outline(np.asarray((level - lung.apex) / (lung.base - lung.apex), np.float32), lung.half_width)[1]
+        )
         start = lateral - rng.uniform(1.2, 2.2)
-        window = chest.canvas.window(*sorted((SIGN[side] * start, SIGN[side] * lateral))[:1], level - 0.3, max(SIGN[side] * start, SIGN[side] * lateral), level + 0.3)
+        window = chest.canvas.window(
+            *sorted((SIGN[side] * start, SIGN[side] * lateral))[:1],
+            level - 0.3,
+            max(SIGN[side] * start, SIGN[side] * lateral),
+            level + 0.3,
+        )
         line = np.exp(-np.square((chest.canvas.y[window] - level) / 0.09)) * 0.9
         fill[window] = fill[window] + np.minimum(line, 0.4 * room[window])
     return fill

@@ -50,5 +50,3 @@ def pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gener
     soft = ndimage.gaussian_filter(inside.astype(np.float32), 0.75 * scale)
     line = 4.0 * soft * (1.0 - soft) * np.float32(1.3) * (lung.air > 0.6)
     return np.where(inside, lung.air, 0.0).astype(np.float32), line.astype(np.float32)
-
-

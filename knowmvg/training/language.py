@@ -1,0 +1,85 @@
+"""Pre-training of the language model: simulated reports without images, read and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from knowmvg.core.records import Side
+from knowmvg.grounders.prompted.batch import right_padded
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.losses.grounding import phrase_identification
+from knowmvg.nn.language_model import LanguageModel
+from knowmvg.sources.phantom.report import sample_findings, write_report
+
+Spoken = tuple[str, list[tuple[str, int]]]
+
+
+def speak(seed: int, index: int) -> Spoken:
+    """Report ``index`` of a seed with its answer: the placed phrases in order, each with its number of boxes."""
+    rng = np.random.default_rng([seed, 3, index])
+    written = write_report(sample_findings(rng), rng)
+    placed = sorted((p for p in written.phrases if p.assertion.placed), key=lambda p: p.span)
+    return written.text, [(p.text, 2 if p.side is Side.BILATERAL else 1) for p in placed]
+
+
+class SpokenReports(Dataset[Spoken]):
+    """``length`` simulated reports; report ``i`` depends on the seed and ``i`` alone."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.seed, self.length = seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Spoken:
+        return speak(self.seed, index)
+
+
+class LanguageTask(nn.Module):
+    """The language model with the loss of equation 16 on text alone."""
+
+    def __init__(self, language: LanguageModel, tokenizer: GroundingTokenizer) -> None:
+        super().__init__()
+        self.language = language
+        self._tokenizer = [tokenizer]  # not a part of the state
+
+    def collate(self, reports: Sequence[Spoken]) -> dict[str, Tensor]:
+        """Reports as ids with the positions that predict the answer; no image placeholder is in the prompt."""
+        tokenizer = self._tokenizer[0]
+        prompts = [tokenizer.prompt(text)[tokenizer.image_length :] for text, _ in reports]
+        answers = [tokenizer.write_answer(phrases) for _, phrases in reports]
+        where = [(row, len(prompts[row]) - 1 + i) for row, answer in enumerate(answers) for i in range(len(answer))]
+        rows, columns = torch.tensor(where).T
+        return {
+            "input_ids": right_padded([[*p, *a] for p, a in zip(prompts, answers, strict=True)], tokenizer.pad),
+            "rows": rows,
+            "columns": columns,
+            "targets": torch.tensor([token for answer in answers for token in answer]),
+        }
+
+    def forward(self, input_ids: Tensor, rows: Tensor, columns: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Named loss terms."""
+        states = self.language(input_ids, None, None)
+        return {"text": phrase_identification(self.language.logits(states[rows, columns]), targets)}
+
+
+def node_text_states(
+    language: LanguageModel, tokenizer: GroundingTokenizer, texts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Token states of texts and their mask: the pre-trained language model as the text encoder of equation 6.
+
+    At full size the recipe names RoBERTa or a clinical encoder; here the frozen, text-trained model is the encoder
+    that knows the words.
+    """
+    rows = [[tokenizer.report, *tokenizer.encode(text)] for text in texts]
+    ids = right_padded(rows, tokenizer.pad)
+    mask = torch.zeros_like(ids)
+    for index, row in enumerate(rows):
+        mask[index, : len(row)] = 1
+    states: Tensor = language(ids, None, None)
+    return states, mask

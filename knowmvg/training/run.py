@@ -1,0 +1,348 @@
+"""``knowmvg train``: a recipe from nothing to a saved grounder, one stage after the other, each kept and resumable.
+
+``runs/parts/<stage>-<key>`` holds what runs share: the key is a hash of everything that the stage depends on, so an
+ablation's rows use one image encoder and one language model. ``runs/<name>`` holds the run itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.grounders.prompted.batch import Example
+from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.grounders.prompted.variants import ModelConfig, Variant, build_model, build_segmenter
+from knowmvg.grounders.store import save_grounder
+from knowmvg.grounders.versions import software_versions
+from knowmvg.knowledge.build import build_graph
+from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
+from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
+from knowmvg.nn.knowledge_prompts import KnowledgeConfig
+from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
+from knowmvg.nn.prompt_encoder import PromptConfig
+from knowmvg.nn.text_encoder import encode_nodes
+from knowmvg.sources.manifest import StudyRow, load_study, read_rows
+from knowmvg.sources.phantom.dataset import write_dataset
+from knowmvg.training.cache import FeatureCache, cache_features
+from knowmvg.training.grounding import Draws, GroundingTask, validate
+from knowmvg.training.language import LanguageTask, SpokenReports, node_text_states, speak
+from knowmvg.training.recipe import Recipe, read_recipe, write_recipe
+from knowmvg.training.segmenter import (
+    WEIGHTS,
+    PromptedImages,
+    SegmenterTask,
+    collate_prompted,
+    mask_iou_by_class,
+    structures,
+)
+from knowmvg.training.trainer import fit
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run works: the recipe, the folder of shared parts and the rows of its data set."""
+
+    recipe: Recipe
+    parts: Path
+    train: list[StudyRow]
+    valid: list[StudyRow]
+    fingerprint: str
+    report: Report
+
+    def part(self, stage: str, *depends: object) -> Path:
+        """The folder of a stage, named by a hash of what it depends on."""
+        text = json.dumps([stage, self.fingerprint, self.recipe.seed, *depends], sort_keys=True, default=str)
+        return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("runs"), report: Report = print) -> Path:
+    """Run a recipe; a run that was interrupted goes on where it stopped.
+
+    Returns the run's folder: ``model/`` (a grounder folder), ``recipe.yaml`` (resolved), ``run.json`` (facts).
+
+    Raises:
+        RecipeError, ManifestError: see those.
+        Stopped: interrupted after saving a checkpoint.
+    """
+    recipe = read_recipe(recipe_path, overrides)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    folder = runs / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(recipe, folder / "recipe.yaml")
+    clock = _Clock(folder / "seconds.json")
+    with clock("data"):
+        work = _open_data(recipe, runs / "parts", report)
+    torch.manual_seed(recipe.seed)
+    tokenizer, graph = _words(work)
+    with clock("language"):
+        language = _language(work, tokenizer)
+    with clock("segmenter"):
+        encoder_task = _segmenter(work)
+    with clock("features"):
+        cache = cache_features(
+            work.part("features", recipe.image_encoder, recipe.segmenter) / "features.npy",
+            recipe.data.folder,
+            [*work.train, *work.valid],
+            encoder_task.encoder,
+            recipe.image_encoder.canvas,
+            report,
+        )
+    with clock("train"):
+        grounder = _assemble(work, tokenizer, graph, language, encoder_task)
+        best = _teach(work, grounder, cache, folder)
+    facts = _facts(recipe, work, clock.seconds, best)
+    save_grounder(grounder, folder / "model", facts)
+    _write_json(folder / "run.json", facts)
+    report(f"saved {folder / 'model'}; next: knowmvg evaluate {folder}")
+    return folder
+
+
+class _Clock:
+    """Seconds a stage took, added up over interrupted attempts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
+
+    def __call__(self, stage: str) -> _Clock:
+        self.stage, self.started = stage, time.monotonic()
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exception: object) -> None:
+        spent = time.monotonic() - self.started
+        self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + spent, 1)
+        _write_json(self.path, self.seconds)
+
+
+def _write_json(path: Path, values: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _open_data(recipe: Recipe, parts: Path, report: Report) -> Workplace:
+    data = recipe.data
+    if not (data.folder / "manifest.jsonl").is_file():
+        report(f"data: simulating {data.studies} studies into {data.folder}")
+        write_dataset(data.folder, studies=data.studies, seed=data.seed, size=data.size, progress=_every(report, 1000))
+    rows = list(read_rows(data.folder))
+    train_rows = [row for row in rows if row.split == "train"]
+    valid_rows = [row for row in rows if row.split in ("valid", "val", "validation")]
+    if not train_rows or not valid_rows:
+        raise ManifestError(
+            "studies in the splits train and valid", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
+        )
+    fingerprint = hashlib.sha256((data.folder / "manifest.jsonl").read_bytes()).hexdigest()
+    return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, report)
+
+
+def _every(report: Report, step: int) -> Callable[[int, int], None]:
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if done - told >= step or done == total:
+            told = done
+            report(f"data: {done}/{total}")
+
+    return progress
+
+
+def _words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
+    """Tokenizer and knowledge graph, from the training split alone."""
+    recipe = work.recipe
+    image_length = recipe.language.image_tokens**2
+    folder = work.part("words", recipe.language.vocabulary)
+    if not (folder / "knowledge.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        graph = build_graph((phrase.phrase() for row in work.train for phrase in row.phrases), load_atlas())
+        spoken = (speak(recipe.seed, index)[0] for index in range(4000))
+        texts = [*(row.report for row in work.train), *spoken, *graph.texts]
+        GroundingTokenizer.train(texts, image_length, recipe.language.vocabulary).save(folder / "tokenizer.json")
+        save_graph(graph, folder / "knowledge.json")
+        work.report(f"words: {len(graph.texts)} knowledge nodes from {len(work.train)} training reports")
+    return GroundingTokenizer.load(folder / "tokenizer.json", image_length), load_graph(folder / "knowledge.json")
+
+
+def _language_config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfig:
+    return LanguageModelConfig(
+        vocabulary=len(tokenizer),
+        width=recipe.language.width,
+        layers=recipe.language.layers,
+        heads=recipe.language.width // 32,
+        image_channels=recipe.image_encoder.channels,
+        image_grid=recipe.image_encoder.canvas // 8,
+        image_tokens=recipe.language.image_tokens,
+        image_token_id=tokenizer.image,
+    )
+
+
+def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
+    recipe, part = work.recipe, work.recipe.language
+    folder = work.part("language", part, recipe.image_encoder.channels, recipe.image_encoder.canvas)
+    torch.manual_seed(recipe.seed)
+    model = LanguageModel(_language_config(recipe, tokenizer))
+    weights = folder / "language.safetensors"
+    if not weights.is_file():
+        task = LanguageTask(model, tokenizer)
+        reports = SpokenReports(recipe.seed, part.schedule.steps * part.schedule.batch * part.schedule.accumulate)
+        fit(
+            task,
+            reports,
+            task.collate,
+            part.schedule,
+            {"text": 1.0},
+            folder,
+            stage="language",
+            seed=recipe.seed,
+            report=work.report,
+        )
+        save_file(model.state_dict(), str(weights))
+    model.load_state_dict(load_file(weights))
+    return model
+
+
+def _segmenter(work: Workplace) -> SegmenterTask:
+    recipe, part = work.recipe, work.recipe.segmenter
+    folder = work.part("segmenter", recipe.image_encoder, part)
+    classes = sorted({name for row in work.train for name, _ in structures(row)})
+    torch.manual_seed(recipe.seed)
+    encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
+    task = SegmenterTask(encoder, build_segmenter(_prompt_config(recipe)), len(classes))
+    weights = folder / "segmenter.safetensors"
+    if not weights.is_file():
+        length = part.schedule.steps * part.schedule.batch * part.schedule.accumulate
+        images = PromptedImages(
+            recipe.data.folder, work.train, classes, recipe.image_encoder.canvas, part.prompts, recipe.seed, length
+        )
+        fit(
+            task,
+            images,
+            collate_prompted,
+            part.schedule,
+            WEIGHTS,
+            folder,
+            stage="segmenter",
+            seed=recipe.seed,
+            report=work.report,
+        )
+        quality = mask_iou_by_class(task, recipe.data.folder, work.valid, recipe.image_encoder.canvas)
+        _write_json(folder / "mask_iou.json", quality)
+        work.report(
+            "segmenter: mask IoU from a reference box  " + "  ".join(f"{k} {v:.2f}" for k, v in quality.items())
+        )
+        save_file(task.state_dict(), str(weights))
+    task.load_state_dict(load_file(weights))
+    return task
+
+
+def _prompt_config(recipe: Recipe) -> PromptConfig:
+    side = recipe.image_encoder.canvas
+    return PromptConfig(channels=recipe.image_encoder.channels, canvas=side, grid=side // 8, mlp=recipe.segmenter.mlp)
+
+
+def _assemble(
+    work: Workplace,
+    tokenizer: GroundingTokenizer,
+    graph: KnowledgeGraph,
+    language: LanguageModel,
+    pretrained: SegmenterTask,
+) -> PromptedGrounder:
+    recipe = work.recipe
+    chosen = recipe.variant.model_dump()
+    if chosen["knowledge"] is not None:
+        chosen["knowledge"] = KnowledgeConfig(**chosen["knowledge"])
+    config = ModelConfig(
+        language.config,
+        ImageEncoderConfig(**recipe.image_encoder.model_dump()),
+        _prompt_config(recipe),
+        Variant(**chosen),
+    )
+    language.eval()
+    nodes = encode_nodes(graph.texts, lambda texts: node_text_states(language, tokenizer, texts))
+    torch.manual_seed(recipe.seed)
+    model = build_model(
+        config,
+        nodes,
+        torch.from_numpy(graph.normalised_adjacency()),
+        pretrained.encoder,
+        pretrained.segmenter,
+        language,
+    )
+    return PromptedGrounder(model, config, tokenizer, graph, recipe.name)
+
+
+def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, folder: Path) -> dict[str, float]:
+    recipe = work.recipe
+    work.report("train: reading labels")
+    examples = [_example(grounder, recipe.data.folder, row) for row in work.train]
+    held_out = [_example(grounder, recipe.data.folder, row) for row in work.valid]
+    schedule = recipe.train
+    draws = Draws(examples, recipe.seed, schedule.steps * schedule.batch * schedule.accumulate, recipe.spoken)
+    task = GroundingTask(grounder, cache)
+    fit(
+        task,
+        draws,
+        task.collate,
+        schedule,
+        recipe.losses,
+        folder / "train",
+        stage="train",
+        seed=recipe.seed,
+        report=work.report,
+        validate=lambda _: validate(grounder, cache, held_out),
+        best="miou",
+    )
+    grounder.model.eval()
+    return validate(grounder, cache, held_out)
+
+
+def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
+    return grounder.example(load_study(folder, row, masks=True)).without_canvas()
+
+
+def _facts(recipe: Recipe, work: Workplace, seconds: dict[str, float], best: dict[str, float]) -> dict[str, Any]:
+    return {
+        "recipe": recipe.model_dump(mode="json", by_alias=True),
+        "data_fingerprint": work.fingerprint,
+        "train_studies": len(work.train),
+        "validation": {name: round(value, 4) for name, value in best.items()},
+        "seconds": seconds,
+        "threads": torch.get_num_threads(),
+        "versions": software_versions(),
+        "git": _git_hash(),
+    }
+
+
+def _git_hash() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
