@@ -10,7 +10,7 @@ from knowmvg.nn.box_ops import iou_and_giou
 
 
 def phrase_identification(logits: Tensor, targets: Tensor) -> Tensor:
-    """Equation 16: mean cross-entropy of the answer's tokens, ``<BOX>`` included; logits ``[T, V]``, targets ``[T]``."""
+    """Equation 16: mean cross-entropy of answer tokens, ``<BOX>`` included; logits ``[T, V]``, targets ``[T]``."""
     return F.cross_entropy(logits, targets)
 
 
