@@ -28,6 +28,7 @@ class DataPart(_Part):
     studies: int = Field(default=12_000, ge=10)
     seed: int = 2026
     size: int = Field(default=256, ge=64, le=1024)
+    splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
 
 
 class Schedule(_Part):

@@ -143,13 +143,20 @@ def _open_data(recipe: Recipe, parts: Path, report: Report) -> Workplace:
     data = recipe.data
     if not (data.folder / "manifest.jsonl").is_file():
         report(f"data: simulating {data.studies} studies into {data.folder}")
-        write_dataset(data.folder, studies=data.studies, seed=data.seed, size=data.size, progress=_every(report, 1000))
+        write_dataset(
+            data.folder,
+            studies=data.studies,
+            seed=data.seed,
+            size=data.size,
+            splits=data.splits,
+            progress=_every(report, 1000),
+        )
     rows = list(read_rows(data.folder))
     train_rows = [row for row in rows if row.split == "train"]
-    valid_rows = [row for row in rows if row.split in ("valid", "val", "validation")]
+    valid_rows = [row for row in rows if row.split == "val"]
     if not train_rows or not valid_rows:
         raise ManifestError(
-            "studies in the splits train and valid", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
+            "studies in the splits train and val", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
         )
     fingerprint = hashlib.sha256((data.folder / "manifest.jsonl").read_bytes()).hexdigest()
     return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, report)
