@@ -53,6 +53,7 @@ class View:
     supine: bool
     inspiration: float
     arms: float
+    collimated: float
     detail: int
 
 
@@ -104,5 +105,6 @@ def sample_view(rng: np.random.Generator, patient: Patient) -> View:
         supine=supine,
         inspiration=float(rng.uniform(-2.6, 0.8) if supine else rng.uniform(-1.2, 1.0)),
         arms=float(rng.uniform(0.0, 1.0)),
+        collimated=float(rng.choice([0.0, 0.35, 0.9], p=[0.6, 0.25, 0.15])),
         detail=int(rng.integers(2**62)),
     )

@@ -19,7 +19,7 @@ def tree(rng: np.random.Generator, lung: Lung, step: float, gain: float) -> tupl
     hilum = np.array([lung.hilum[0], lung.hilum[1], 0.0])
     # First branches: upper lobe, middle zone, lower lobe; the lower ones are larger (upright blood flow).
     angle = np.deg2rad(np.array([-78, -55, -32, -8, 14, 34, 50, 64, 78, 90]) + rng.normal(0, 7, 10))
-    radius = np.array([0.3, 0.3, 0.24, 0.24, 0.28, 0.34, 0.4, 0.42, 0.36, 0.26]) * gain * rng.uniform(0.8, 1.2, 10)
+    radius = np.array([0.36, 0.36, 0.28, 0.28, 0.32, 0.4, 0.46, 0.48, 0.42, 0.3]) * gain * rng.uniform(0.8, 1.2, 10)
     z = rng.normal(0, 0.45, 10)
     direction = np.stack([sign * np.cos(angle), np.sin(angle), z], axis=1)
     start = hilum + np.stack([sign * rng.uniform(-0.8, 0.6, 10), 2.2 * np.sin(angle), rng.normal(0, 1, 10)], axis=1)
@@ -35,10 +35,10 @@ def tree(rng: np.random.Generator, lung: Lung, step: float, gain: float) -> tupl
         n = len(start)
         spread = rng.normal(0, 1, (2, n, 3)) * np.array([0.22, 0.5])[:, None, None]
         direction = (direction[None] + spread).reshape(-1, 3)
-        radius = np.concatenate([radius * 0.84, radius * 0.62])
+        radius = np.concatenate([radius * 0.85, radius * 0.66])
         length = np.concatenate([length * 0.88, length * 0.7]) * rng.uniform(0.75, 1.2, 2 * n)
         start = np.concatenate([end, end])
-        keep = (radius > 0.035) & (length > 0.25)
+        keep = (radius > 0.045) & (length > 0.25)
         start, direction, radius, length = start[keep], direction[keep], radius[keep], length[keep]
         if generation == 6 or not len(start):
             break
@@ -70,7 +70,14 @@ def hilum(lung: Lung, step: float, gain: float) -> list[tuple[Array, Array]]:
     """The main pulmonary artery of one side: over the bronchus on the left, in front of it on the right."""
     sign = SIGN[lung.side]
     x, y = lung.hilum
-    inner = np.array([(sign * 1.2, y - 0.6, 1.0), (x, y - 0.2, 0.0), (x + sign * 0.9, y + 1.6, -0.5), (x + sign * 1.3, y + 4.6, -1.0)])
+    inner = np.array(
+        [
+            (sign * 1.2, y - 0.6, 1.0),
+            (x, y - 0.2, 0.0),
+            (x + sign * 0.9, y + 1.6, -0.5),
+            (x + sign * 1.3, y + 4.6, -1.0),
+        ]
+    )
     upper = np.array([(x - sign * 0.3, y + 0.2, 0.5), (x + sign * 0.5, y - 1.6, 0.5), (x + sign * 1.2, y - 3.6, 0.5)])
     return [
         tube(inner, np.array([1.0, 0.95, 0.75, 0.42]) * gain, step=step),
@@ -84,7 +91,7 @@ def pulmonary_vessels(canvas: Canvas, patient: Patient, lungs: dict[Side, Lung])
     result = {}
     for k, (side, lung) in enumerate(lungs.items()):
         rng = np.random.default_rng(patient.detail + 10 + k)
-        parts = [tree(rng, lung, 0.16, patient.vessel_gain), *hilum(lung, step, patient.vessel_gain * patient.scale)]
+        parts = [tree(rng, lung, step, patient.vessel_gain), *hilum(lung, step, patient.vessel_gain * patient.scale)]
         points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
         result[side] = canvas.splat(points, volume) * np.clip(lung.air / np.float32(3.0), 0.0, 1.0)
     return result
@@ -96,7 +103,15 @@ def airways(canvas: Canvas, patient: Patient) -> Image:
     rng = np.random.default_rng(patient.detail + 12)
     lean = rng.normal(-0.25, 0.35)
     wave = rng.normal(0, 0.15)
-    trachea = np.array([(0.0, -24.0, 1.5), (wave, -12.0 * s, 1.0), (lean + wave, -6.0 * s, -0.5), (lean, -1.0 * s, -1.5), (lean * 0.6, 0.4 * s, -2.0)])
+    trachea = np.array(
+        [
+            (0.0, -24.0, 1.5),
+            (wave, -12.0 * s, 1.0),
+            (lean + wave, -6.0 * s, -0.5),
+            (lean, -1.0 * s, -1.5),
+            (lean * 0.6, 0.4 * s, -2.0),
+        ]
+    )
     right = np.array([(lean * 0.6 - 0.3, 0.0, -2.0), (-1.7 * s, 1.9 * s, -2.0), (-2.9 * s, 3.6 * s, -2.0)])
     left = np.array([(lean * 0.6 + 0.3, 0.0, -2.0), (2.2 * s, 1.7 * s, -2.5), (3.7 * s, 2.7 * s, -2.5)])
     parts = [

@@ -84,7 +84,7 @@ def _fill(
     for _ in range(TRIES):
         change = draw(chest, side, severity, rng)
         mask = visible(change, share, 0.6, smooth * chest.canvas.size / 256)
-        mask &= chest.lungs[side].air > 0.4
+        mask &= (chest.lungs[side].air > 0.4) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least_area)
         if lesion is None or _crowded(lesion, name, taken):
             continue
@@ -114,7 +114,7 @@ def _pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gene
     for _ in range(TRIES):
         shrunk, line = pleura.pneumothorax(chest, side, severity, rng)
         pocket = chest.lungs[side].air - shrunk
-        mask = visible(pocket, 0.0, 1.5, 0.5)
+        mask = visible(pocket, 0.0, 1.5, 0.5) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least)
         if lesion is None:
             continue
@@ -125,5 +125,3 @@ def _pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gene
         chest.room[side] = np.minimum(chest.room[side], shrunk)
         return lesion
     return None
-
-

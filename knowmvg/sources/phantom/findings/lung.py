@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from knowmvg.core.records import Side
 from knowmvg.sources.phantom.canvas import Image, Window
@@ -70,13 +69,15 @@ def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Gene
     sharp = _ramp(edge, -0.62 * b, -0.62 * b + 0.35)
     amount = _ramp(r, 1.1, 0.6) * sharp * rng.uniform(0.55, 0.8)
     lung = chest.lungs[side]
-    away = np.arctan2(dy + centre[1] - lung.hilum[1], dx + centre[0] - lung.hilum[0])
+    wander = 0.09 * chest.canvas.noise(rng, 1.8, window)
+    away = np.arctan2(dy + centre[1] - lung.hilum[1], dx + centre[0] - lung.hilum[0]) + wander
     bronchi = np.zeros_like(amount)
     heading = float(np.arctan2(centre[1] - lung.hilum[1], centre[0] - lung.hilum[0]))
     for k in range(int(rng.integers(2, 5))):
         course = heading + (k - 1.5) * rng.uniform(0.14, 0.26)
         distance = np.hypot(dx + centre[0] - lung.hilum[0], dy + centre[1] - lung.hilum[1])
         across = np.sin(away - course) * distance
+        across = np.where(distance < a * rng.uniform(0.8, 1.6) + 3.0, across, 9.0)
         bronchi = np.maximum(bronchi, np.exp(-np.square(across / 0.17)) * (np.cos(away - course) > 0))
     fill = np.zeros_like(chest.fill)
     room = chest.room[side][window]
@@ -129,10 +130,10 @@ def atelectasis(chest: Chest, side: Side, severity: float, rng: np.random.Genera
     for k in range(int(rng.integers(1, 3)) + int(severity > 0.6)):
         tilt = lean + rng.normal(0, 0.07)
         u = dx * np.cos(tilt) + dy * np.sin(tilt) - rng.normal(0, 0.5)
-        v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.02, 0.02) * u * u
+        v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.04, 0.04) * u * u
         thick = rng.uniform(0.22, 0.36) * (1.0 + 0.6 * severity)
-        ends = _ramp(np.abs(u) / (length * rng.uniform(0.8, 1.0)), 1.0, 0.85)
-        plate = np.exp(-np.square(v / thick) ** 2) * ends * rng.uniform(3.0, 4.4)
+        ends = _ramp(np.abs(u) / (length * rng.uniform(0.8, 1.0)), 1.0, 0.6)
+        plate = np.exp(-np.square(v / thick)) * ends * rng.uniform(3.2, 4.8)
         fill[window] = np.maximum(fill[window], np.minimum(plate, 0.6 * room))
     return fill
 
@@ -164,15 +165,11 @@ def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -
     fill += chest.vessels[side] * (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room > 0.5)
     for _ in range(int(2 + 5 * severity)):
         level = lung.dome - rng.uniform(0.0, 3.5)
-        lateral = float(outline(np.asarray((level - lung.apex) / (lung.base - lung.apex), np.float32), lung.half_width)[1])
-        start = lateral - rng.uniform(1.2, 2.2)
-        window = chest.canvas.window(*sorted((SIGN[side] * start, SIGN[side] * lateral))[:1], level - 0.3, max(SIGN[side] * start, SIGN[side] * lateral), level + 0.3)
+        lateral = float(
+            outline(np.asarray((level - lung.apex) / (lung.base - lung.apex), np.float32), lung.half_width)[1]
+        )
+        inner, outer = sorted((SIGN[side] * (lateral - rng.uniform(1.2, 2.2)), SIGN[side] * lateral))
+        window = chest.canvas.window(inner, level - 0.3, outer, level + 0.3)
         line = np.exp(-np.square((chest.canvas.y[window] - level) / 0.09)) * 0.9
         fill[window] = fill[window] + np.minimum(line, 0.4 * room[window])
     return fill
-
-
-def edema_extent(change: Image, scale: float) -> Image:
-    """The haze of an edema without its pattern, for the visible mask."""
-    result: Image = ndimage.gaussian_filter(change, 3.0 * scale)
-    return result

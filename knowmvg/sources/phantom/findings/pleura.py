@@ -45,10 +45,9 @@ def pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gener
     y = pivot_y + (canvas.y - pivot_y) * np.float32(upwards) * warp
     shrunk = pleural_depth(x.astype(np.float32), y.astype(np.float32), lung)
     below = canvas.y > diaphragm_level(canvas.x, lung, chest.patient.dome_height) - 0.5
-    inside = (shrunk > 0.4) | below
+    inside = ((shrunk > 0.4) | below).astype(np.float32)
     scale = canvas.size / 256
-    soft = ndimage.gaussian_filter(inside.astype(np.float32), 0.75 * scale)
-    line = 4.0 * soft * (1.0 - soft) * np.float32(1.3) * (lung.air > 0.6)
-    return np.where(inside, lung.air, 0.0).astype(np.float32), line.astype(np.float32)
-
-
+    soft = ndimage.gaussian_filter(inside, 1.1 * scale)
+    line = np.square(4.0 * soft * (1.0 - soft)) * np.float32(1.1) * (lung.air > 0.6)
+    kept = np.clip((soft - 0.2) / 0.6, 0.0, 1.0)
+    return (lung.air * kept).astype(np.float32), line.astype(np.float32)
