@@ -23,6 +23,7 @@ class Lung:
     apex: float
     base: float
     dome: float
+    dome_height: float
     half_width: float
     depth: float
     hilum: tuple[float, float]
@@ -57,13 +58,13 @@ def pleural_depth(x: Image, y: Image, lung: Lung | tuple[float, float, float, fl
     return result
 
 
-def diaphragm_level(x: Image, lung: Lung, dome_height: float) -> Image:
+def diaphragm_level(x: Image, lung: Lung) -> Image:
     """Height (y, cm) of the diaphragm's top along the ray at ``x``: a dome that falls further to the side."""
     outward = x * np.float32(SIGN[lung.side])
     centre = np.float32(0.46 * lung.half_width)
     v = (outward - centre) / np.where(outward > centre, lung.half_width - centre, centre * 1.1)
     square = v * v
-    fall = np.where(outward > centre, square * (0.55 + 0.45 * square) * dome_height, square * 0.14 * dome_height)
+    fall = np.where(outward > centre, square * (0.55 + 0.45 * square), square * 0.14) * np.float32(lung.dome_height)
     return (lung.dome + fall).astype(np.float32)
 
 
@@ -141,8 +142,8 @@ def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]
         sign = SIGN[side]
         hilum = (sign * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale)
         cavity = pleural_depth(canvas.x, canvas.y, (sign, apex, base, width, patient.thorax_depth))
-        lung = Lung(side, apex, base, dome, width, patient.thorax_depth, hilum, cavity, cavity)
-        level = diaphragm_level(canvas.x, lung, patient.dome_height)
+        lung = Lung(side, apex, base, dome, min(patient.dome_height, base - dome - 0.7), width, patient.thorax_depth, hilum, cavity, cavity)
+        level = diaphragm_level(canvas.x, lung)
         # Behind the dome the lung reaches down to the recess at the base, thinner the lower.
         outward = np.clip(canvas.x * np.float32(sign / width), 0.0, 1.0)
         reach = (np.float32(base) - level) * (0.1 + 0.9 * outward * outward)

@@ -161,13 +161,13 @@ def spine(canvas: Canvas, patient: Patient) -> Image:
     transverse = (
         np.exp(-np.square((phase - 0.32) / 0.11)) * np.clip((3.0 - np.abs(x)) / 0.5, 0, 1) * (np.abs(x) > half * 0.8)
     )
-    bone[window] = 0.6 * image + 0.16 * transverse
+    bone[window] = 0.45 * image + 0.14 * transverse
     return bone
 
 
 def skeleton(canvas: Canvas, patient: Patient, view: View) -> Image:
     """Line integral of all bones, in cm of compact bone."""
-    step = canvas.pitch * 0.85
+    step = canvas.pitch * 1.05
     parts = [*ribs(patient, view, step), *clavicles(patient, view, step), *shoulders(patient, view, step)]
     points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
     return canvas.splat(points, volume) + spine(canvas, patient)

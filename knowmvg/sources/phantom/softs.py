@@ -42,8 +42,7 @@ def muscle_folds(canvas: Canvas, patient: Patient) -> Image:
         outward = np.clip((x - 2.0) / 8.0, 0.0, 1.0)
         above = np.clip((canvas.y - patient.shoulder_y) / 5.0, 0.0, 1.0)
         image += np.sqrt(t) * outward * above * np.float32(bulk)
-    marbling = 0.16 * canvas.noise(rng, 1.6) + 0.3 * canvas.noise(rng, 5.0)
-    return image + marbling
+    return image + np.float32(0.22) * canvas.noise(rng, 2.2)
 
 
 def abdominal_gas(canvas: Canvas, patient: Patient, view: View, dome_left: float) -> Image:
@@ -63,5 +62,4 @@ def abdominal_gas(canvas: Canvas, patient: Patient, view: View, dome_left: float
         centre = (rng.uniform(-9, 11) * s, dome_left + rng.uniform(3.5, 12.0), 3.0)
         radii = (rng.uniform(0.7, 2.0), rng.uniform(0.6, 1.3), rng.uniform(0.6, 1.6))
         gas += ball(canvas, centre, radii)
-    gas *= 1.0 + 0.25 * canvas.noise(rng, 1.2)
-    return np.maximum(gas, 0.0)
+    return gas

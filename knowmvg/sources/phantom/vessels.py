@@ -87,7 +87,7 @@ def hilum(lung: Lung, step: float, gain: float) -> list[tuple[Array, Array]]:
 
 def pulmonary_vessels(canvas: Canvas, patient: Patient, lungs: dict[Side, Lung]) -> dict[Side, Image]:
     """Line integral (cm of blood) of each lung's vessels; they end where their lung does."""
-    step = canvas.pitch * 0.9
+    step = canvas.pitch * 1.1
     result = {}
     for k, (side, lung) in enumerate(lungs.items()):
         rng = np.random.default_rng(patient.detail + 10 + k)

@@ -20,7 +20,7 @@ def place(chest: Chest, side: Side, rng: np.random.Generator, inset: float = 0.1
     medial = max(medial, 3.0 * chest.patient.scale)
     x = medial + rng.uniform(inset, 1 - inset) * (lateral - medial)
     x *= SIGN[side]
-    level = float(diaphragm_level(np.asarray([x], np.float32), lung, chest.patient.dome_height)[0])
+    level = float(diaphragm_level(np.asarray([x], np.float32), lung)[0])
     return x, min(y, level - 0.8)
 
 

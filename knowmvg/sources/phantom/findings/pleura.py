@@ -15,7 +15,7 @@ def effusion(chest: Chest, side: Side, severity: float, rng: np.random.Generator
     """Fluid, cm ``[H, W]``: it blunts the angle, then rises with a meniscus that is higher at the side wall."""
     lung = chest.lungs[side]
     x, y = chest.canvas.x * np.float32(SIGN[side]), chest.canvas.y
-    angle_y = lung.dome + chest.patient.dome_height
+    angle_y = lung.dome + lung.dome_height
     full = angle_y - (lung.apex + 0.35 * (angle_y - lung.apex))
     wall_y = angle_y - 3.2 - severity * severity * (full - 3.2) * rng.uniform(0.8, 1.0) - 1.5 * severity
     outward = np.clip(x / np.float32(lung.half_width), 0.0, 1.05)
@@ -44,7 +44,7 @@ def pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gener
     x = pivot_x + (canvas.x - pivot_x) * np.float32(sideways) * warp
     y = pivot_y + (canvas.y - pivot_y) * np.float32(upwards) * warp
     shrunk = pleural_depth(x.astype(np.float32), y.astype(np.float32), lung)
-    below = canvas.y > diaphragm_level(canvas.x, lung, chest.patient.dome_height) - 0.5
+    below = canvas.y > diaphragm_level(canvas.x, lung) - 0.5
     inside = ((shrunk > 0.4) | below).astype(np.float32)
     scale = canvas.size / 256
     soft = ndimage.gaussian_filter(inside, 1.1 * scale)
