@@ -79,7 +79,7 @@ def heart_chord(canvas: Canvas, patient: Patient, dome: float, enlargement: floa
     cx = 1.15 * s + canvas.shift(3.0) + 0.35 * s * (enlargement - 1) * 4
     cy = dome - 3.7 * s + 0.25 * (patient.heart_y - 6.7 * s)
     angles = np.deg2rad([-180, -150, -120, -90, -60, -35, -10, 15, 35, 60, 90, 120, 150, 180])
-    radii = np.array([5.3, 5.4, 5.7, 6.4, 5.8, 5.6, 6.2, 7.3, 8.0, 6.8, 5.4, 5.2, 5.2, 5.3])
+    radii = np.array([5.3, 5.5, 6.1, 6.6, 6.3, 5.9, 6.3, 7.3, 8.0, 6.8, 5.4, 5.2, 5.2, 5.3])
     wide = np.array([1.0, 0.9, 0.5, 0.3, 0.5, 0.85, 1.1, 1.25, 1.2, 0.9, 0.7, 0.8, 1.0, 1.0])
     radii = s * radii * (patient.heart_width + (enlargement - 1) * wide)
     fine = np.linspace(-np.pi, np.pi, 181)
@@ -167,11 +167,11 @@ def body_depth(canvas: Canvas, patient: Patient, view: View) -> Image:
     half = ndimage.gaussian_filter1d(np.interp(fine, knots[order], widths[order]), 6)
     trunk = patient.thorax_depth + 3.0 + 6.0 * fat
     depths = np.interp(
-        fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [11.0, 11.0, 12.0, trunk - 4.0, trunk, trunk + 0.5, trunk]
+        fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [13.0, 13.5, 14.0, trunk - 3.0, trunk, trunk + 0.5, trunk]
     )
     u = x / np.interp(y, fine, half).astype(np.float32)
     square = np.minimum(u * u, 1.0)
-    depth = np.sqrt(1.0 - square * square) * np.interp(y, fine, depths).astype(np.float32)
+    depth = np.sqrt(1.0 - square * (0.4 + 0.6 * square)) * np.interp(y, fine, depths).astype(np.float32)
     axilla = 3.0 * s
     arm_x = wall + 4.6 + 3.5 * view.arms + np.clip(y - axilla, 0, None) * np.float32(0.12 * view.arms)
     inside = 1.0 - ((x - arm_x) / np.float32(4.2 + fat)) ** 2

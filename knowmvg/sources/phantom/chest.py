@@ -54,7 +54,7 @@ class Chest:
         air = sum((lung.air for lung in self.lungs.values()), np.zeros_like(self.fill))
         soft = self.body - tissue * air * (1.0 + self.texture) - self.airway
         soft = soft + tissue * (sum(self.vessels.values(), np.zeros_like(self.fill)) + self.fill)
-        soft = soft - patient.lung_density * self.pocket
+        soft = soft - 0.7 * patient.lung_density * self.pocket
         bone = BONE * (patient.bone_density * self.bone + self.metal)
         return np.maximum(WATER * soft + bone, 0.0).astype(np.float32)
 

@@ -31,11 +31,11 @@ def sample_device(rng: np.random.Generator) -> Device:
     """A random machine, from a bedside cassette to a flat panel with heavy processing."""
     return Device(
         scatter=rng.uniform(0.15, 0.75),
-        photons=float(np.exp(rng.uniform(np.log(2.5e3), np.log(3e4)))),
+        photons=float(np.exp(rng.uniform(np.log(7e3), np.log(6e4)))),
         blur=rng.uniform(0.25, 0.6),
         equalise=rng.uniform(0.15, 0.6),
-        sharpen=rng.uniform(0.3, 1.4),
-        contrast=rng.uniform(3.0, 5.2),
+        sharpen=rng.uniform(0.2, 0.95),
+        contrast=rng.uniform(2.0, 4.6),
         brightness=rng.uniform(-0.09, 0.10),
         toe=rng.uniform(0.85, 1.25),
         floor=rng.uniform(0.0, 0.06),

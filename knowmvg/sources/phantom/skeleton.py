@@ -37,10 +37,10 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     s = patient.scale
     drop = np.interp(number, [1, 2, 4, 7, 10, 12], [3.8, 5.9, 8.0, 9.6, 9.4, 8.5]) * s * (1.0 - 0.02 * view.inspiration)
     end = np.deg2rad(np.interp(number, [1, 2, 6, 8, 10, 11, 12], [125, 138, 146, 138, 112, 76, 50]))
-    early = np.interp(number, [1, 6, 9, 12], [0.05, 0.14, 0.34, 0.6]) * slope
+    early = np.interp(number, [1, 6, 9, 12], [0.05, 0.12, 0.26, 0.45]) * slope
     height = np.float32((head + 0.5 * drop - patient.apex_y) / (patient.base_y - patient.apex_y))
     width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.3
-    start, depth, tall = 1.2 * s, 0.52 * patient.thorax_depth, (0.6 + 0.03 * min(number, 6)) * s
+    start, depth, tall = 1.2 * s, 0.52 * patient.thorax_depth, (0.55 + 0.03 * min(number, 6)) * s
     phi = np.arange(0.02, end, step / (0.8 * width))[:, None]
     m = max(int(np.ceil(2.3 * tall / step)), 5)
     h = ((np.arange(m) + 0.5) / m * 2 - 1)[None, :]
@@ -50,6 +50,7 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     lean = -np.gradient(down[:, 0], phi[:, 0])[:, None] * (width - start) * cos / run**2 * 0.8
     up = h * tall * (1.0 + 0.15 * (phi / end) ** 2)
     density = np.interp(phi, [0.0, 0.1, 0.3, 1.2, 1.6, 2.0, 2.6], [0.0, 0.5, 1.0, 0.85, 0.62, 0.7, 0.55])
+    density = density * np.interp(number, [1, 9, 12], [1.0, 1.0, 0.7])
     area = run * (phi[1, 0] - phi[0, 0]) * (2 * tall / m)
     edge = 1.0 + 1.1 * np.square(np.square(h)) ** 2
     points, volumes = [], []

@@ -58,8 +58,11 @@ def abdominal_gas(canvas: Canvas, patient: Patient, view: View, dome_left: float
             level = cy + rng.uniform(0.1, 0.8) * b
             bubble *= np.clip((level - canvas.y) / np.float32(0.2), 0.0, 1.0)
         gas += bubble
-    for _ in range(int(rng.integers(0, 6))):
-        centre = (rng.uniform(-9, 11) * s, dome_left + rng.uniform(3.5, 12.0), 3.0)
-        radii = (rng.uniform(0.7, 2.0), rng.uniform(0.6, 1.3), rng.uniform(0.6, 1.6))
-        gas += ball(canvas, centre, radii)
+    # Loops of colon: clusters of overlapping gas pockets, flattened so that they do not look like holes.
+    for _ in range(int(rng.integers(0, 3))):
+        x, y = rng.uniform(-9, 11) * s, dome_left + rng.uniform(4.0, 12.0)
+        for _ in range(int(rng.integers(2, 5))):
+            x, y = x + rng.normal(0, 1.2), y + rng.normal(0, 0.5)
+            radii = (rng.uniform(0.6, 1.6), rng.uniform(0.5, 1.0), rng.uniform(0.2, 0.6))
+            gas = np.maximum(gas, ball(canvas, (x, y, 3.0), radii))
     return gas

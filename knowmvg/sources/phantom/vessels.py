@@ -93,7 +93,7 @@ def pulmonary_vessels(canvas: Canvas, patient: Patient, lungs: dict[Side, Lung])
         rng = np.random.default_rng(patient.detail + 10 + k)
         parts = [tree(rng, lung, step, patient.vessel_gain), *hilum(lung, step, patient.vessel_gain * patient.scale)]
         points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
-        result[side] = canvas.splat(points, volume) * np.clip(lung.air / np.float32(3.0), 0.0, 1.0)
+        result[side] = np.float32(1.2) * canvas.splat(points, volume) * np.clip(lung.air / np.float32(3.0), 0.0, 1.0)
     return result
 
 

@@ -45,21 +45,21 @@ def _ramp(x: Image, low: float, high: float) -> Image:
 def lung_opacity(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Ground-glass haze: a soft patch with vessels still visible through it."""
     centre = place(chest, side, rng, 0.2)
-    a = rng.uniform(2.2, 3.6) + 1.8 * severity
+    a = rng.uniform(3.0, 4.2) + 2.4 * severity
     b = a * rng.uniform(0.7, 1.25)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     r = _ellipse(dx, dy, a, b, rng.uniform(-0.8, 0.8)) + 0.16 * chest.canvas.noise(rng, 2.0, window)
     fill = np.zeros_like(chest.fill)
     room = chest.room[side][window]
     grain = 1.0 + 0.12 * chest.canvas.noise(rng, 0.7, window)
-    fill[window] = np.minimum(_ramp(r, 1.15, 0.65) * (2.2 + 2.4 * severity) * grain, 0.45 * room)
+    fill[window] = np.minimum(_ramp(r, 1.15, 0.65) * (2.7 + 2.3 * severity) * grain, 0.45 * room)
     return fill
 
 
 def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Airless lung: dense, bounded by a straight fissure on one edge, with bronchi that still hold air."""
     centre = place(chest, side, rng, 0.15)
-    a = rng.uniform(2.3, 3.4) + 2.2 * severity
+    a = rng.uniform(3.0, 4.2) + 2.6 * severity
     b = a * rng.uniform(0.75, 1.2)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     noise = chest.canvas.noise(rng, 1.4, window)
@@ -88,7 +88,7 @@ def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Gene
 def pneumonia(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Bronchopneumonia: many ill-defined confluent patches in one region."""
     centre = place(chest, side, rng, 0.18)
-    a = rng.uniform(2.6, 3.8) + 2.2 * severity
+    a = rng.uniform(3.2, 4.4) + 2.6 * severity
     b = a * rng.uniform(0.8, 1.35)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     r = _ellipse(dx, dy, a, b, rng.uniform(-0.7, 0.7)) + 0.12 * chest.canvas.noise(rng, 2.2, window)
@@ -103,7 +103,7 @@ def pneumonia(chest: Chest, side: Side, severity: float, rng: np.random.Generato
 def nodule(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """A round mass of tissue, 1.4 to 3.0 cm across, with a slightly lobulated margin."""
     centre = place(chest, side, rng, 0.2)
-    radius = 0.72 + 0.72 * severity * rng.uniform(0.85, 1.1)
+    radius = 0.8 + 0.75 * severity * rng.uniform(0.85, 1.1)
     window, dx, dy = _around(chest, centre, 1.6 * radius)
     angle = np.arctan2(dy, dx)
     lobes = 1.0 + 0.05 * np.cos(3 * angle + rng.uniform(0, 6)) + 0.04 * np.cos(5 * angle + rng.uniform(0, 6))
@@ -121,13 +121,13 @@ def atelectasis(chest: Chest, side: Side, severity: float, rng: np.random.Genera
     lung = chest.lungs[side]
     x, y = place(chest, side, rng, 0.3)
     y = max(y, lung.apex + 0.5 * (lung.dome - lung.apex))
-    if rng.random() < 0.25:
+    if rng.random() < 0.3:
         return _wedge(chest, side, severity, rng)
-    length = rng.uniform(1.9, 2.8) + 1.6 * severity
-    lean = rng.uniform(-0.5, 0.5)
+    length = rng.uniform(2.2, 3.1) + 1.7 * severity
+    lean = rng.uniform(-0.6, 0.6)
     window, dx, dy = _around(chest, (x, y), length + 2.5)
     room = chest.room[side][window]
-    for k in range(int(rng.integers(1, 3)) + int(severity > 0.6)):
+    for k in range(int(rng.integers(1, 4)) + int(severity > 0.6)):
         tilt = lean + rng.normal(0, 0.07)
         u = dx * np.cos(tilt) + dy * np.sin(tilt) - rng.normal(0, 0.5)
         v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.04, 0.04) * u * u
@@ -155,7 +155,7 @@ def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -
     lung = chest.lungs[side]
     dx = chest.canvas.x - np.float32(lung.hilum[0])
     dy = chest.canvas.y - np.float32(lung.hilum[1] + 1.5)
-    reach = 5.0 + 4.0 * severity
+    reach = 6.4 + 4.2 * severity
     r = _ellipse(dx, dy, reach * 0.95, reach * 1.2, 0.0) + 0.12 * chest.canvas.noise(rng, 2.5)
     cloud = _ramp(r, 1.25, 0.35)
     net = np.clip(0.62 + 0.35 * chest.canvas.noise(rng, 0.55) + 0.3 * chest.canvas.noise(rng, 1.3), 0.15, 1.5)
