@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from knowmvg.sources.phantom.anatomy import Patient, View
 from knowmvg.sources.phantom.canvas import Canvas, Image, tube
@@ -41,7 +42,7 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     height = np.float32((head + 0.5 * drop - patient.apex_y) / (patient.base_y - patient.apex_y))
     width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.3
     start, depth, tall = 1.2 * s, 0.52 * patient.thorax_depth, (0.55 + 0.03 * min(number, 6)) * s
-    phi = np.arange(0.02, end, step / (0.8 * width))[:, None]
+    phi = np.arange(0.02, end, 1.3 * step / (0.8 * width))[:, None]
     m = max(int(np.ceil(2.3 * tall / step)), 5)
     h = ((np.arange(m) + 0.5) / m * 2 - 1)[None, :]
     sin, cos = np.sin(phi), np.cos(phi)
@@ -50,7 +51,7 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     lean = -np.gradient(down[:, 0], phi[:, 0])[:, None] * (width - start) * cos / run**2 * 0.8
     up = h * tall * (1.0 + 0.15 * (phi / end) ** 2)
     density = np.interp(phi, [0.0, 0.1, 0.3, 1.2, 1.6, 2.0, 2.6], [0.0, 0.5, 1.0, 0.85, 0.62, 0.7, 0.55])
-    density = density * np.interp(number, [1, 9, 12], [1.0, 1.0, 0.7])
+    density = density * np.interp(number, [1, 8, 10, 12], [1.0, 0.95, 0.65, 0.5])
     area = run * (phi[1, 0] - phi[0, 0]) * (2 * tall / m)
     edge = 1.0 + 1.1 * np.square(np.square(h)) ** 2
     points, volumes = [], []
@@ -69,15 +70,16 @@ def clavicles(patient: Patient, view: View, step: float) -> list[Cloud]:
     rng = np.random.default_rng(patient.detail + 2)
     s = patient.scale
     rise = rng.uniform(-0.3, 2.2) if not view.supine else rng.uniform(-1.0, 2.8)
+    bow = rng.uniform(0.5, 1.3)
     clouds = []
     medial_y = patient.apex_y + rng.uniform(2.4, 4.4) * s
     for sign in (-1.0, 1.0):
         t = np.linspace(0, 1, 48)
         x = sign * (1.7 + 15.0 * t) * s
-        y = medial_y + rng.normal(0, 0.25) - rise * t - 0.9 * np.sin(2 * np.pi * t) * s * 0.8
+        y = medial_y + rng.normal(0, 0.25) - rise * t - bow * np.sin(2 * np.pi * t**0.8) * s
         z = 7.0 - 10.0 * t
         radius = np.interp(t, [0, 0.03, 0.07, 0.15, 0.4, 0.8, 1], [0.5, 0.95, 1.0, 0.78, 0.56, 0.66, 0.85]) * s
-        clouds.append(tube(np.stack([x, y, z], axis=1), radius, step=step, wall=0.2, core=MARROW * 1.3))
+        clouds.append(tube(np.stack([x, y, z], axis=1), radius, step=step, wall=0.15, core=MARROW * 1.2))
     return clouds
 
 
@@ -92,7 +94,7 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
         wobble = rng.normal(0, 0.35, 8)
 
         def path(points: list[tuple[float, float]], z: float, mirror: float = sign) -> NDArray[np.float64]:
-            return np.array([(mirror * x * s, y * s + top, z) for x, y in points])
+            return _rounded(np.array([(mirror * x * s, y * s + top, z) for x, y in points]))
 
         x0 = out / s + 8.0
         medial = path(
@@ -113,13 +115,20 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
         ):
             clouds.append(tube(line, radius * s, step=step, wall=0.16, core=MARROW * 1.3))
         head = (sign * (x0 + 9.2) * s, 1.0 * s + top)
-        t = np.linspace(0, 1, 40)
+        t = np.linspace(0, 1, 60)
         spread = 0.5 + 3.5 * view.arms
-        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 22, np.full(40, -3.0)], axis=1)
-        radius = np.interp(t, [0, 0.02, 0.06, 0.12, 0.2, 0.32, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
+        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 34, np.full(60, -3.0)], axis=1)
+        radius = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
         clouds.append(tube(shaft, radius, step=step, wall=0.28, core=MARROW * 0.7))
         clouds.append(_blade(medial, lateral))
     return clouds
+
+
+def _rounded(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A path through the way points with its corners rounded off."""
+    t = np.linspace(0, len(path) - 1, 48)
+    fine = np.stack([np.interp(t, np.arange(len(path)), path[:, k]) for k in range(3)], axis=1)
+    return np.asarray(ndimage.gaussian_filter1d(fine, 5.0, axis=0, mode="nearest"))
 
 
 def _blade(medial: NDArray[np.float64], lateral: NDArray[np.float64]) -> Cloud:

@@ -51,7 +51,7 @@ def _segments(
     """Slightly bent tapering segments: their ends ``[n, 3]``, and their points with volumes."""
     n = len(start)
     bend = rng.normal(0, 0.12, (n, 3))
-    samples = max(int(np.ceil(length.max() / step)), 3)
+    samples = max(int(np.ceil(length.max() / (1.3 * step))), 3)
     t = ((np.arange(samples) + 0.5) / samples)[None, :, None]
     path = start[:, None] + (direction[:, None] * t + bend[:, None] * t * t) * length[:, None, None]
     r = radius[:, None] * (1.0 - 0.14 * t[..., 0])
@@ -115,7 +115,7 @@ def airways(canvas: Canvas, patient: Patient) -> Image:
     right = np.array([(lean * 0.6 - 0.3, 0.0, -2.0), (-1.7 * s, 1.9 * s, -2.0), (-2.9 * s, 3.6 * s, -2.0)])
     left = np.array([(lean * 0.6 + 0.3, 0.0, -2.0), (2.2 * s, 1.7 * s, -2.5), (3.7 * s, 2.7 * s, -2.5)])
     parts = [
-        tube(trachea, 0.86 * s * rng.uniform(0.85, 1.1), step=step),
+        tube(trachea, 0.76 * s * rng.uniform(0.85, 1.1), step=step),
         tube(right, np.array([0.7, 0.65, 0.5]) * s, step=step),
         tube(left, np.array([0.6, 0.55, 0.45]) * s, step=step),
     ]

@@ -18,11 +18,14 @@ from knowmvg.sources.phantom.scene import Finding, Lesion
 
 Draw = Callable[[Chest, Side, float, np.random.Generator], Image]
 
+#: The share of a lesion that may lie over the heart, where there is little air to replace and little contrast.
+OVER_HEART = {"nodule": 0.2, "lung opacity": 0.35, "atelectasis": 0.45, "pneumonia": 0.45}
+
 #: How a finding is drawn, the share of its peak that still counts as visible, smoothing (pixels of 256), least area.
 LUNG: dict[str, tuple[Draw, float, float, float]] = {
     "lung opacity": (lung.lung_opacity, 0.38, 2.0, 0.0016),
     "consolidation": (lung.consolidation, 0.38, 1.0, 0.0020),
-    "pneumonia": (lung.pneumonia, 0.36, 2.2, 0.0020),
+    "pneumonia": (lung.pneumonia, 0.34, 4.0, 0.0020),
     "nodule": (lung.nodule, 0.30, 0.0, 0.0007),
     "atelectasis": (lung.atelectasis, 0.34, 0.5, 0.0012),
     "edema": (lung.edema, 0.42, 3.5, 0.0080),
@@ -87,6 +90,8 @@ def _fill(
         mask &= (chest.lungs[side].air > 0.4) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least_area)
         if lesion is None or _crowded(lesion, name, taken):
+            continue
+        if (mask & chest.heart_area).sum() > OVER_HEART.get(name, 1.0) * mask.sum():
             continue
         chest.fill += change
         chest.room[side] = np.maximum(chest.room[side] - change, 0.0)

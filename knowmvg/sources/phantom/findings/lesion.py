@@ -27,9 +27,16 @@ def largest_part(mask: Mask) -> Mask:
 
 def visible(change: Image, share: float, least: float, smooth: float) -> Mask:
     """Where a change (cm of tissue), smoothed by ``smooth`` pixels, exceeds ``share`` of its peak and ``least`` cm."""
-    soft = ndimage.gaussian_filter(change, smooth) if smooth > 0 else change
+    mask = np.zeros(change.shape, np.bool_)
+    if not (change > 0.05).any():
+        return mask
+    x1, y1, x2, y2 = (int(edge) for edge in tight_box(change > 0.05))
+    pad = int(4 * smooth) + 2
+    window = slice(max(y1 - pad, 0), y2 + pad), slice(max(x1 - pad, 0), x2 + pad)
+    soft = ndimage.gaussian_filter(change[window], smooth) if smooth > 0 else change[window]
     peak = float(np.percentile(soft[soft > 0.05], 97)) if (soft > 0.05).any() else 0.0
-    return largest_part(soft > max(share * peak, least))
+    mask[window] = largest_part(soft > max(share * peak, least))
+    return mask
 
 
 def tight_box(mask: Mask) -> tuple[float, float, float, float]:

@@ -78,17 +78,17 @@ def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Gene
         distance = np.hypot(dx + centre[0] - lung.hilum[0], dy + centre[1] - lung.hilum[1])
         across = np.sin(away - course) * distance
         across = np.where(distance < a * rng.uniform(0.8, 1.6) + 3.0, across, 9.0)
-        bronchi = np.maximum(bronchi, np.exp(-np.square(across / 0.17)) * (np.cos(away - course) > 0))
+        bronchi = np.maximum(bronchi, np.exp(-np.square(across / 0.13)) * (np.cos(away - course) > 0))
     fill = np.zeros_like(chest.fill)
     room = chest.room[side][window]
-    fill[window] = np.minimum(amount * np.maximum(room, 0.0), (6.0 + 3.0 * severity) * amount) * (1.0 - 0.42 * bronchi)
+    fill[window] = np.minimum(amount * np.maximum(room, 0.0), (6.0 + 3.0 * severity) * amount) * (1.0 - 0.34 * bronchi)
     return fill
 
 
 def pneumonia(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Bronchopneumonia: many ill-defined confluent patches in one region."""
     centre = place(chest, side, rng, 0.18)
-    a = rng.uniform(3.2, 4.4) + 2.6 * severity
+    a = rng.uniform(3.5, 4.7) + 2.7 * severity
     b = a * rng.uniform(0.8, 1.35)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     r = _ellipse(dx, dy, a, b, rng.uniform(-0.7, 0.7)) + 0.12 * chest.canvas.noise(rng, 2.2, window)
@@ -123,7 +123,7 @@ def atelectasis(chest: Chest, side: Side, severity: float, rng: np.random.Genera
     y = max(y, lung.apex + 0.5 * (lung.dome - lung.apex))
     if rng.random() < 0.3:
         return _wedge(chest, side, severity, rng)
-    length = rng.uniform(2.2, 3.1) + 1.7 * severity
+    length = rng.uniform(2.6, 3.4) + 1.7 * severity
     lean = rng.uniform(-0.6, 0.6)
     window, dx, dy = _around(chest, (x, y), length + 2.5)
     room = chest.room[side][window]
@@ -153,16 +153,20 @@ def _wedge(chest: Chest, side: Side, severity: float, rng: np.random.Generator) 
 def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Haze about the hilum with a reticular pattern, vessels that widen towards the apex, and septal lines at the base."""
     lung = chest.lungs[side]
-    dx = chest.canvas.x - np.float32(lung.hilum[0])
-    dy = chest.canvas.y - np.float32(lung.hilum[1] + 1.5)
+    near, far = sorted((0.0, SIGN[side] * (lung.half_width + 1.0)))
+    window = chest.canvas.window(near, lung.apex, far, lung.base)
+    y = chest.canvas.y[window]
+    dx = chest.canvas.x[window] - np.float32(lung.hilum[0])
     reach = 6.4 + 4.2 * severity
-    r = _ellipse(dx, dy, reach * 0.95, reach * 1.2, 0.0) + 0.12 * chest.canvas.noise(rng, 2.5)
-    cloud = _ramp(r, 1.25, 0.35)
-    net = np.clip(0.62 + 0.35 * chest.canvas.noise(rng, 0.55) + 0.3 * chest.canvas.noise(rng, 1.3), 0.15, 1.5)
+    r = _ellipse(dx, y - np.float32(lung.hilum[1] + 1.5), reach * 0.95, reach * 1.2, 0.0)
+    cloud = _ramp(r + 0.12 * chest.canvas.noise(rng, 2.5, window), 1.25, 0.35)
+    net = 0.62 + 0.35 * chest.canvas.noise(rng, 0.55, window) + 0.3 * chest.canvas.noise(rng, 1.3, window)
     room = chest.room[side]
-    fill: Image = np.minimum(cloud * net * (3.0 + 3.0 * severity), 0.6 * room)
-    upper = np.clip((lung.hilum[1] + 1.0 - chest.canvas.y) / 5.0, 0.0, 1.0)
-    fill += chest.vessels[side] * (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room > 0.5)
+    fill = np.zeros_like(chest.fill)
+    fill[window] = np.minimum(cloud * np.clip(net, 0.15, 1.5) * (3.0 + 3.0 * severity), 0.6 * room[window])
+    upper = np.clip((lung.hilum[1] + 1.0 - y) / 5.0, 0.0, 1.0)
+    wider = (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room[window] > 0.5)
+    fill[window] += chest.vessels[side][window] * wider
     for _ in range(int(2 + 5 * severity)):
         level = lung.dome - rng.uniform(0.0, 3.5)
         lateral = float(
