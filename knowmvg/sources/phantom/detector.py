@@ -55,10 +55,11 @@ def expose(line_integral: Image, beam: Image, device: Device, rng: np.random.Gen
     signal = primary + np.float32(device.scatter) * _broad(source, 24.0, scale)
     signal = ndimage.gaussian_filter(signal, device.blur * scale)
     # Exposure control: the dose is set for the median of the field, so thick patients are not noisier by far.
-    quanta = signal * np.float32(device.photons / scale**2 / max(float(np.median(signal)), 1e-6))
+    dose = np.float32(device.photons / scale**2 / max(float(np.median(signal)), 1e-6))
+    quanta = signal * dose
     noise = rng.standard_normal(signal.shape, dtype=np.float32) * np.sqrt(quanta + 4.0)
     noisy = np.maximum(quanta + ndimage.gaussian_filter(noise, 0.45 * scale) * np.float32(1.2), 0.5)
-    return -np.log(noisy / np.float32(device.photons / scale**2)).astype(np.float32)
+    return -np.log(noisy / dose).astype(np.float32)
 
 
 def _broad(image: Image, sigma: float, scale: float) -> Image:
@@ -79,7 +80,7 @@ def display(signal: Image, beam: Image, device: Device) -> NDArray[np.uint8]:
     # The window follows the patient: unattenuated beam and collimated borders are left out, as a workstation does.
     h, w = image.shape
     inner = (slice(h // 10, -h // 10, 2), slice(w // 10, -w // 10, 2))
-    patient = signal[inner] > np.percentile(signal, 0.5) + 1.2
+    patient = signal[inner] > 0.8
     chosen = image[inner][patient & (beam[inner] > 0.5)]
     low, high = np.percentile(chosen, [1.0, 97.0]) if chosen.size > 64 else (image.min(), image.max())
     t = (image - low) / max(high - low, 1e-3)

@@ -18,6 +18,9 @@ from knowmvg.sources.phantom.scene import Finding, Lesion
 
 Draw = Callable[[Chest, Side, float, np.random.Generator], Image]
 
+#: Parts of one lesion that lie this near to each other (pixels of 256) get one box: the plates of an atelectasis.
+GAP = {"atelectasis": 12, "pneumonia": 6}
+
 #: The share of a lesion that may lie over the heart, where there is little air to replace and little contrast.
 OVER_HEART = {"nodule": 0.2, "lung opacity": 0.35, "atelectasis": 0.45, "pneumonia": 0.45}
 
@@ -84,9 +87,10 @@ def _fill(
 ) -> Lesion | None:
     """Fills lung air by a finding at the first of a few random places that is visible and not yet taken."""
     draw, share, smooth, least_area = LUNG[name]
+    scale = chest.canvas.size / 256
     for _ in range(TRIES):
         change = draw(chest, side, severity, rng)
-        mask = visible(change, share, 0.6, smooth * chest.canvas.size / 256)
+        mask = visible(change, share, 0.6, smooth * scale, round(GAP.get(name, 0) * scale))
         mask &= (chest.lungs[side].air > 0.4) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least_area)
         if lesion is None or _crowded(lesion, name, taken):

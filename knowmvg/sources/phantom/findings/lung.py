@@ -108,7 +108,7 @@ def nodule(chest: Chest, side: Side, severity: float, rng: np.random.Generator) 
     angle = np.arctan2(dy, dx)
     lobes = 1.0 + 0.05 * np.cos(3 * angle + rng.uniform(0, 6)) + 0.04 * np.cos(5 * angle + rng.uniform(0, 6))
     r = _ellipse(dx, dy, radius, radius * rng.uniform(0.85, 1.15), rng.uniform(0, 3)) / lobes
-    density = rng.uniform(1.5, 1.9) - 0.35 * severity
+    density = rng.uniform(1.65, 2.1) - 0.35 * severity
     fill = np.zeros_like(chest.fill)
     body = np.sqrt(np.maximum(1.0 - r * r, 0.0)) * 2 * radius * density
     fill[window] = np.minimum(body, 0.9 * chest.room[side][window])
@@ -146,7 +146,7 @@ def _wedge(chest: Chest, side: Side, severity: float, rng: np.random.Generator) 
     slope = rng.uniform(0.35, 0.7)
     edge = y - (top + slope * (x - 2.0))
     amount = _ramp(edge, 0.0, 0.7) * _ramp(y - lung.dome, 2.6, 1.0)
-    result: Image = np.minimum(amount * (3.6 + 1.5 * severity), 0.7 * chest.room[side])
+    result: Image = np.minimum(amount * (4.4 + 1.5 * severity), 0.75 * chest.room[side])
     return result
 
 
