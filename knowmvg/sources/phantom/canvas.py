@@ -77,8 +77,15 @@ class Canvas:
         lattice = rng.standard_normal((cells, cells)).astype(np.float32)
         lattice = ndimage.gaussian_filter(lattice, 0.7, mode="wrap") * np.float32(2.3)
         where = window or (slice(None), slice(None))
-        at = np.stack([(self.y[where] + 32.0) / scale_cm, (self.x[where] + 32.0) / scale_cm])
-        field: Image = ndimage.map_coordinates(lattice, at, order=1, mode="grid-wrap", output=np.float32)
+        v, u = (self.y[where] + 32.0) / np.float32(scale_cm), (self.x[where] + 32.0) / np.float32(scale_cm)
+        i, j = np.floor(v), np.floor(u)
+        v, u = v - i, u - j
+        index = (i.astype(np.int32) % cells) * cells + j.astype(np.int32) % cells
+        # Bilinear interpolation; the lattice repeats its first row and column so that it continues at its edges.
+        flat, right, below = lattice.ravel(), np.roll(lattice, -1, 1).ravel(), np.roll(lattice, -1, 0)
+        top = flat[index] * (1 - u) + right[index] * u
+        low = below.ravel()[index] * (1 - u) + np.roll(below, -1, 1).ravel()[index] * u
+        field: Image = top * (1 - v) + low * v
         return field
 
 

@@ -18,11 +18,17 @@ from knowmvg.sources.phantom.scene import Finding, Lesion
 
 Draw = Callable[[Chest, Side, float, np.random.Generator], Image]
 
+#: Parts of one lesion that lie this near to each other (pixels of 256) get one box: the plates of an atelectasis.
+GAP = {"atelectasis": 12, "pneumonia": 6}
+
+#: The share of a lesion that may lie over the heart, where there is little air to replace and little contrast.
+OVER_HEART = {"nodule": 0.2, "lung opacity": 0.35, "atelectasis": 0.45, "pneumonia": 0.45}
+
 #: How a finding is drawn, the share of its peak that still counts as visible, smoothing (pixels of 256), least area.
 LUNG: dict[str, tuple[Draw, float, float, float]] = {
     "lung opacity": (lung.lung_opacity, 0.38, 2.0, 0.0016),
     "consolidation": (lung.consolidation, 0.38, 1.0, 0.0020),
-    "pneumonia": (lung.pneumonia, 0.36, 2.2, 0.0020),
+    "pneumonia": (lung.pneumonia, 0.34, 4.0, 0.0020),
     "nodule": (lung.nodule, 0.30, 0.0, 0.0007),
     "atelectasis": (lung.atelectasis, 0.34, 0.5, 0.0012),
     "edema": (lung.edema, 0.42, 3.5, 0.0080),
@@ -81,12 +87,15 @@ def _fill(
 ) -> Lesion | None:
     """Fills lung air by a finding at the first of a few random places that is visible and not yet taken."""
     draw, share, smooth, least_area = LUNG[name]
+    scale = chest.canvas.size / 256
     for _ in range(TRIES):
         change = draw(chest, side, severity, rng)
-        mask = visible(change, share, 0.6, smooth * chest.canvas.size / 256)
-        mask &= chest.lungs[side].air > 0.4
+        mask = visible(change, share, 0.6, smooth * scale, round(GAP.get(name, 0) * scale))
+        mask &= (chest.lungs[side].air > 0.4) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least_area)
         if lesion is None or _crowded(lesion, name, taken):
+            continue
+        if (mask & chest.heart_area).sum() > OVER_HEART.get(name, 1.0) * mask.sum():
             continue
         chest.fill += change
         chest.room[side] = np.maximum(chest.room[side] - change, 0.0)
@@ -114,7 +123,7 @@ def _pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gene
     for _ in range(TRIES):
         shrunk, line = pleura.pneumothorax(chest, side, severity, rng)
         pocket = chest.lungs[side].air - shrunk
-        mask = visible(pocket, 0.0, 1.5, 0.5)
+        mask = visible(pocket, 0.0, 1.5, 0.5) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least)
         if lesion is None:
             continue

@@ -14,22 +14,33 @@ from knowmvg.sources.phantom.scene import Lesion
 Mask = NDArray[np.bool_]
 
 
-def largest_part(mask: Mask) -> Mask:
-    """The largest connected part of a mask."""
-    labels, count = ndimage.label(mask)
+def largest_part(mask: Mask, gap: int = 0) -> Mask:
+    """The largest part of a mask; what lies within ``gap`` pixels of each other counts as one part."""
+    labels, count = ndimage.label(ndimage.maximum_filter(mask, 2 * (gap // 2) + 1) if gap > 1 else mask)
     if count < 2:
         return mask
+    labels[~mask] = 0
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     result: Mask = labels == sizes.argmax()
     return result
 
 
-def visible(change: Image, share: float, least: float, smooth: float) -> Mask:
-    """Where a change (cm of tissue), smoothed by ``smooth`` pixels, exceeds ``share`` of its peak and ``least`` cm."""
-    soft = ndimage.gaussian_filter(change, smooth) if smooth > 0 else change
+def visible(change: Image, share: float, least: float, smooth: float, gap: int = 0) -> Mask:
+    """Where a change (cm of tissue), smoothed by ``smooth`` pixels, exceeds ``share`` of its peak and ``least`` cm.
+
+    Parts within ``gap`` pixels belong together; of several, the largest is kept.
+    """
+    mask = np.zeros(change.shape, np.bool_)
+    if not (change > 0.05).any():
+        return mask
+    x1, y1, x2, y2 = (int(edge) for edge in tight_box(change > 0.05))
+    pad = int(4 * smooth) + 2
+    window = slice(max(y1 - pad, 0), y2 + pad), slice(max(x1 - pad, 0), x2 + pad)
+    soft = ndimage.gaussian_filter(change[window], smooth) if smooth > 0 else change[window]
     peak = float(np.percentile(soft[soft > 0.05], 97)) if (soft > 0.05).any() else 0.0
-    return largest_part(soft > max(share * peak, least))
+    mask[window] = largest_part(soft > max(share * peak, least), gap)
+    return mask
 
 
 def tight_box(mask: Mask) -> tuple[float, float, float, float]:

@@ -13,15 +13,15 @@ MAX_FINDINGS = 6
 
 COUNT_SHARES = (0.075, 0.25, 0.30, 0.215, 0.11, 0.05)
 WEIGHTS = {
-    "cardiomegaly": 1.0,
+    "cardiomegaly": 1.15,
     "lung opacity": 1.0,
-    "edema": 0.8,
+    "edema": 0.9,
     "consolidation": 1.0,
     "pneumonia": 1.0,
-    "atelectasis": 1.15,
-    "pneumothorax": 0.95,
+    "atelectasis": 0.95,
+    "pneumothorax": 1.0,
     "pleural effusion": 1.1,
-    "nodule": 1.15,
+    "nodule": 0.95,
 }
 BILATERAL = {"pleural effusion": 0.3, "pneumonia": 0.14, "atelectasis": 0.14, "lung opacity": 0.14, "nodule": 0.14}
 UNMENTIONED = 0.17
