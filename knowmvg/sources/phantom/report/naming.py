@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -98,9 +98,25 @@ def _render(
         elif word == "{tex}":
             if naming.textures and dice.chance(_SAY_TEXTURE):
                 words.append(dice.pick(naming.textures))
+        elif word == "{mm}":
+            words.append(f"{_millimetres(mention.finding.severity)} mm")
         elif graded:
             words.append(dice.pick((tables.adverbs if word == "{adv}" else naming.severities)[grade]))
-    return " ".join(words), *told
+    return _joined(words), *told
+
+
+def _millimetres(severity: float) -> int:
+    """The diameter that a reader would measure on a nodule: even numbers from 14 to 28."""
+    return 14 + 2 * round(7 * severity)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """The words in a row, without the stutter of 'right mid lung lung nodule'."""
+    text = words[0]
+    for word in words[1:]:
+        _, _, last = text.rpartition(" ")
+        text = f"{text}{word[len(last) :]}" if word.split(" ")[0] == last else f"{text} {word}"
+    return text
 
 
 def name_finding(mention: Mention, dice: Dice, avoid: Collection[str] = (), kinds: str = "phrases") -> NounPhrase:
@@ -128,7 +144,7 @@ def name_finding(mention: Mention, dice: Dice, avoid: Collection[str] = (), kind
         )
     )
     text, told_side, told_zone = _render(wording, mention, stated, plural, dice)
-    number = "plural" if wording.number == "count" and plural else wording.number
+    number = "plural" if wording.number in ("count", "hedged") and plural else wording.number
     return NounPhrase(text, number, finding.name, told_side, told_zone, mention.assertion, mention.index)
 
 
