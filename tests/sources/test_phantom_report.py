@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from knowmvg.core.records import Assertion, Section, Side
-from knowmvg.sources.phantom.report import sample_findings, write_report
+from knowmvg.sources.phantom.report import named_lesions, sample_findings, write_report
 from knowmvg.sources.phantom.report.grammar import grammar
 from knowmvg.sources.phantom.report.writer import MAX_WORDS
 from knowmvg.sources.phantom.report.written import Draft, NounPhrase
@@ -206,8 +206,27 @@ def test_the_same_generator_state_writes_the_same_report():
 def test_sampled_findings_can_always_be_written():
     for findings, _ in PAIRS:
         assert {finding.name for finding in findings} <= set(FINDINGS)
+        for finding in findings:
+            assert {lesion.side for lesion in finding.lesions} == (SIDES[finding.side] or {None})
     assert any(not findings for findings, _ in PAIRS)
-    assert any(len(finding.lesions) > 1 for findings, _ in PAIRS for finding in findings)
+    pairs = [f for findings, _ in PAIRS for f in findings if f.side is not Side.BILATERAL and len(f.lesions) == 2]
+    assert {finding.name for finding in pairs} == {"nodule"}
+
+
+def test_named_lesions_follow_the_words():
+    counts = Counter()
+    for findings, report in PAIRS:
+        for phrase in report.phrases:
+            meant = named_lesions(phrase, findings)
+            assert bool(meant) == phrase.assertion.placed
+            if phrase.index is None:
+                continue
+            lesions = [findings[phrase.index].lesions[k] for k in meant]
+            assert [lesion.box for lesion in lesions] == sorted(lesion.box for lesion in lesions)
+            counts[len(meant)] += 1
+            if phrase.side is not None:
+                assert {lesion.side for lesion in lesions} == SIDES[phrase.side]
+    assert counts[1] > counts[2] > 100
 
 
 def test_a_draft_marks_the_capital_letter_too():

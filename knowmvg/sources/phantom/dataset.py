@@ -32,7 +32,7 @@ from knowmvg.sources.phantom.scene import Scene
 
 DATASET_SCHEMA = "knowmvg.dataset/1"
 SPLITS = ("train", "val", "test")
-MIN_SIZE, MAX_SIZE = 64, 1024
+MIN_SIZE, MAX_SIZE = 64, 2048
 _STUDIES_OF_A_PATIENT = (1, 1, 1, 1, 1, 2, 2, 3)
 
 ScenesOf = Callable[[np.random.Generator, int, int], Sequence[Scene]]

@@ -8,9 +8,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from knowmvg.core.records import Side
-from knowmvg.sources.manifest import PhraseRow, StudyRow, UnmentionedRow
-from knowmvg.sources.phantom.report import WrittenPhrase, WrittenReport
+from knowmvg.sources.manifest import MANIFEST_SCHEMA, PhraseRow, StudyRow, UnmentionedRow
+from knowmvg.sources.phantom.report import WrittenPhrase, WrittenReport, named_lesions
 from knowmvg.sources.phantom.scene import Finding, Lesion, Scene
 
 ANATOMY_BITS = {"right lung": 0, "left lung": 1, "heart": 2}
@@ -40,7 +39,7 @@ def study_row(scene: Scene, report: WrittenReport, *, name: str, patient: str, s
     marked = [[(lesion, next(bits)) for lesion in finding.lesions] for finding in scene.findings]
     height, width = scene.pixels.shape
     return StudyRow(
-        schema="knowmvg.manifest/1",
+        schema=MANIFEST_SCHEMA,
         id=name,
         patient=patient,
         split=split,
@@ -60,10 +59,7 @@ def study_row(scene: Scene, report: WrittenReport, *, name: str, patient: str, s
 
 
 def _phrase_row(phrase: WrittenPhrase, findings: Sequence[Finding], marked: Sequence[_Marked]) -> PhraseRow:
-    lesions: _Marked = ()
-    if phrase.index is not None and phrase.assertion.placed:
-        lesions = _named(phrase.side, findings[phrase.index], marked[phrase.index])
-    boxes, bits = _sorted(lesions)
+    lesions = [marked[phrase.index][k] for k in named_lesions(phrase, findings)] if phrase.index is not None else []
     return PhraseRow(
         text=phrase.text,
         span=phrase.span,
@@ -72,24 +68,17 @@ def _phrase_row(phrase: WrittenPhrase, findings: Sequence[Finding], marked: Sequ
         finding=phrase.finding,
         side=phrase.side,
         zone=phrase.zone,
-        boxes=boxes,
-        mask_bits=bits,
+        boxes=tuple(lesion.box for lesion, _ in lesions),
+        mask_bits=tuple(bit for _, bit in lesions),
     )
 
 
-def _named(side: Side | None, finding: Finding, lesions: _Marked) -> _Marked:
-    """The lesions that the words mean: of a bilateral finding only those on the side that is told."""
-    if finding.side is Side.BILATERAL and side in (Side.LEFT, Side.RIGHT):
-        return [(lesion, bit) for lesion, bit in lesions if lesion.side is side]
-    return lesions
-
-
 def _unmentioned_row(finding: Finding, lesions: _Marked) -> UnmentionedRow:
-    boxes, bits = _sorted(lesions)
-    return UnmentionedRow(finding=finding.name, side=finding.side, zone=finding.zone, boxes=boxes, mask_bits=bits)
-
-
-def _sorted(lesions: _Marked) -> tuple[tuple[tuple[float, float, float, float], ...], tuple[int, ...]]:
-    """Boxes from the image's left to its right, and their mask planes."""
     order = sorted(lesions, key=lambda pair: pair[0].box)
-    return tuple(lesion.box for lesion, _ in order), tuple(bit for _, bit in order)
+    return UnmentionedRow(
+        finding=finding.name,
+        side=finding.side,
+        zone=finding.zone,
+        boxes=tuple(lesion.box for lesion, _ in order),
+        mask_bits=tuple(bit for _, bit in order),
+    )

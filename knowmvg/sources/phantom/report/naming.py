@@ -14,7 +14,7 @@ from knowmvg.sources.phantom.scene import Finding
 
 # How often a word that the reader does not need is said all the same.
 _SAY_SIDE, _SAY_ZONE, _SAY_ZONE_ALONE = 0.72, 0.55, 0.12
-_SAY_SEVERITY, _SAY_TEXTURE = 0.45, 0.35
+_SAY_SEVERITY, _SAY_TEXTURE = 0.42, 0.24
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,19 @@ _BOTH_SIDES = {"edema": 1.0, "pleural effusion": 0.3, "lung opacity": 0.14, "ate
 _RETROCARDIAC = 0.12
 _COUNTS = (0, *(1,) * 4, *(2,) * 4, *(3,) * 3, 4, 4, 5)
 _UNMENTIONED, _TWIN, _PAIR = 0.17, 0.1, 0.08
-_NOWHERE = Lesion(None, np.zeros((1, 1), dtype=np.bool_), (0.0, 0.0, 1.0, 1.0))
+_EMPTY = np.zeros((1, 1), dtype=np.bool_)
+# On a frontal image the patient's right lies to the left; the boxes tell no more than that order.
+_RIGHT, _LEFT = Lesion(Side.RIGHT, _EMPTY, (0.0, 0.0, 1.0, 1.0)), Lesion(Side.LEFT, _EMPTY, (1.0, 0.0, 2.0, 1.0))
+_MIDLINE = Lesion(None, _EMPTY, (0.0, 0.0, 2.0, 1.0))
+_LESIONS = {Side.RIGHT: (_RIGHT,), Side.LEFT: (_LEFT,), Side.BILATERAL: (_RIGHT, _LEFT), None: (_MIDLINE,)}
 
 
 def sample_findings(rng: np.random.Generator) -> list[Finding]:
-    """0 to 5 plausible findings of different classes, some of them not to be mentioned, without lesions.
+    """0 to 5 plausible findings of different classes, some of them not to be mentioned.
 
-    Some one-sided findings have an unmentioned twin on the other side, so that the report must tell the side. Pairs of
-    nodules in one lung, which the report calls nodules, have two lesions of no extent.
+    Their lesions have no extent and only say how many there are and on which side: one a side, and two for a pair of
+    nodules in one lung. Some one-sided findings have an unmentioned twin on the other side, so that the report must
+    tell the side.
     """
     dice = Dice(rng)
     findings: list[Finding] = []
@@ -36,7 +41,8 @@ def sample_findings(rng: np.random.Generator) -> list[Finding]:
         findings.append(finding)
         if finding.side in (Side.LEFT, Side.RIGHT) and dice.chance(_TWIN):
             other = Side.LEFT if finding.side is Side.RIGHT else Side.RIGHT
-            findings.append(Finding(name, other, _zone(name, other, dice), dice.uniform(), (), mentioned=False))
+            zone = _zone(name, other, dice)
+            findings.append(Finding(name, other, zone, dice.uniform(), _LESIONS[other], mentioned=False))
     return findings
 
 
@@ -46,13 +52,13 @@ def _sample_one(name: str, dice: Dice) -> Finding:
         side = None
     elif dice.chance(_BOTH_SIDES.get(name, 0.03)):
         side = Side.BILATERAL
-    pair = name == "nodule" and dice.chance(_PAIR)
+    pair = name == "nodule" and side is not Side.BILATERAL and dice.chance(_PAIR)
     return Finding(
         name,
         side,
         _zone(name, side, dice),
         dice.uniform(),
-        (_NOWHERE, _NOWHERE) if pair else (),
+        _LESIONS[side] * (1 + pair),
         mentioned=not dice.chance(_UNMENTIONED),
     )
 
