@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def failing_scenes(rng, studies, size):
     """As above for the first patients, then the disk is full."""
     if copy.deepcopy(rng).random() < 0.3:
         raise OSError("no space left on device")
-    return list(fake_scenes(rng, studies, size))
+    yield from fake_scenes(rng, studies, size)
 
 
 def make(out, **changes):
@@ -239,3 +240,14 @@ def test_more_lesions_than_mask_planes_are_refused():
     lesions = tuple(rectangle(Side.LEFT, 30 + k, 20) for k in range(14))
     with pytest.raises(ValueError, match="at most 13"):
         mask_image(scene_of(Finding("nodule", Side.LEFT, None, 0.5, lesions)))
+
+
+def dying_scenes(rng, studies, size):
+    """The worker is killed, as by a lack of memory."""
+    os._exit(1)
+
+
+def test_a_killed_worker_is_a_clear_error(tmp_path):
+    with pytest.raises(ManifestError, match="killed"):
+        make(tmp_path / "set", workers=2, scenes_of=dying_scenes)
+    assert not (tmp_path / "set").exists()

@@ -262,3 +262,14 @@ def test_no_sentence_is_copied_from_real_reports():
     named = re.compile("|".join(stem.pattern for stem in grammar().stems.values()))
     assert not [s for s in copied if len(s.split()) > 4 and not named.search(s)]
     assert not [s for s in copied if len(s.split()) > 9]
+
+
+def test_findings_that_share_a_sentence_tell_their_sides():
+    shared = 0
+    for findings, report in PAIRS:
+        for sentence in re.finditer(r"[^.\n]+", report.text):
+            here = [p for p in report.phrases if p.index is not None and sentence.start() <= p.span[0] < sentence.end()]
+            if len(here) > 1:
+                shared += 1
+                assert all(p.side is not None or findings[p.index].side is None for p in here), report.text
+    assert shared > 300

@@ -19,23 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from knowmvg import __version__
 from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.sources.manifest import StudyRow
-from knowmvg.sources.phantom.report import write_report
-from knowmvg.sources.phantom.rows import mask_image, study_row
-from knowmvg.sources.phantom.scene import Scene
+from knowmvg.sources.phantom.cohort import SPLITS, Member, ScenesOf, sample_cohort, simulate_patient, write_member
 
 DATASET_SCHEMA = "knowmvg.dataset/1"
-SPLITS = ("train", "val", "test")
 MIN_SIZE, MAX_SIZE = 64, 2048
-_STUDIES_OF_A_PATIENT = (1, 1, 1, 1, 1, 2, 2, 3)
-
-ScenesOf = Callable[[np.random.Generator, int, int], Sequence[Scene]]
 Progress = Callable[[int, int], None]
 
 
@@ -51,35 +41,6 @@ class Summary:
     splits: tuple[float, ...]
     counts: dict[str, dict[str, Any]]
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Patient:
-    """One unit of work. ``studies`` may be lower than the patient's own number, at the end of a data set."""
-
-    number: int
-    studies: int
-    split: str
-    seed: int
-    size: int
-    folder: Path
-    scenes_of: ScenesOf
-
-    @property
-    def name(self) -> str:
-        return f"p{self.number:06d}"
-
-    @property
-    def done(self) -> Path:
-        return self.folder / "done" / f"{self.name}.json"
-
-
-def simulate_patient(rng: np.random.Generator, studies: int, size: int) -> list[Scene]:
-    """The studies of one patient: the same body each time, other findings and another exposure."""
-    from knowmvg.sources.phantom.simulate import sample_patient, simulate
-
-    patient = sample_patient(rng)
-    return [simulate(rng, size=size, patient=patient) for _ in range(studies)]
 
 
 def write_dataset(
@@ -117,9 +78,9 @@ def write_dataset(
     try:
         settings = {"studies": studies, "seed": seed, "size": size, "splits": shares, "knowmvg": __version__}
         _prepare(part, json.dumps(settings))
-        patients = list(_patients(part, studies, seed, size, shares, scenes_of))
-        _run(patients, workers or os.cpu_count() or 1, studies, progress)
-        summary = _finish(part, patients, settings)
+        cohort = list(sample_cohort(part, studies, seed, size, shares, scenes_of))
+        _run(cohort, workers or os.cpu_count() or 1, studies, progress)
+        summary = _finish(part, cohort, settings)
         _move(part, out)
     except OSError as error:
         todo = "Free the disk or choose another folder; the same call goes on where this one stopped."
@@ -167,30 +128,9 @@ def _prepare(part: Path, settings: str) -> None:
     note.write_text(settings, encoding="utf-8")
 
 
-def _generator(seed: int, patient: int) -> tuple[np.random.Generator, int]:
-    """A patient's own generator, and how many studies there are of the patient."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(patient,)))
-    return rng, _STUDIES_OF_A_PATIENT[rng.integers(len(_STUDIES_OF_A_PATIENT))]
-
-
-def _patients(
-    folder: Path, studies: int, seed: int, size: int, shares: Sequence[float], scenes_of: ScenesOf
-) -> Iterator[_Patient]:
-    """Patients until there are enough studies; each goes to the split that is furthest below its share."""
-    given = dict.fromkeys(SPLITS, 0)
-    total = number = 0
-    while total < studies:
-        mine = min(_generator(seed, number)[1], studies - total)
-        total += mine
-        split = max(SPLITS, key=lambda name: shares[SPLITS.index(name)] * total - given[name])
-        given[split] += mine
-        yield _Patient(number, mine, split, seed, size, folder, scenes_of)
-        number += 1
-
-
-def _run(patients: Sequence[_Patient], workers: int, total: int, progress: Progress | None) -> None:
-    waiting = [patient for patient in patients if not patient.done.is_file()]
-    finished = total - sum(patient.studies for patient in waiting)
+def _run(cohort: Sequence[Member], workers: int, total: int, progress: Progress | None) -> None:
+    waiting = [member for member in cohort if not member.done.is_file()]
+    finished = total - sum(member.studies for member in waiting)
     if progress:
         progress(finished, total)
     for done in _worked(waiting, min(workers, max(1, len(waiting)))):
@@ -199,51 +139,21 @@ def _run(patients: Sequence[_Patient], workers: int, total: int, progress: Progr
             progress(finished, total)
 
 
-def _worked(waiting: Sequence[_Patient], workers: int) -> Iterator[int]:
+def _worked(waiting: Sequence[Member], workers: int) -> Iterator[int]:
     if workers == 1:
-        yield from map(_write_patient, waiting)
+        yield from map(write_member, waiting)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_write_patient, waiting, chunksize=min(8, 1 + len(waiting) // (4 * workers)))
+        yield from pool.map(write_member, waiting, chunksize=min(8, 1 + len(waiting) // (4 * workers)))
 
 
-def _write_patient(patient: _Patient) -> int:
-    """Images and masks of a patient, then, as the last file and in one step, the manifest lines."""
-    rng, _ = _generator(patient.seed, patient.number)
-    lines = []
-    for place, scene in enumerate(patient.scenes_of(rng, patient.studies, patient.size)):
-        row = study_row(
-            scene,
-            write_report(scene.findings, rng),
-            name=f"{patient.name}-{place}",
-            patient=patient.name,
-            split=patient.split,
-        )
-        planes = mask_image(scene)
-        Image.fromarray(scene.pixels).save(patient.folder / row.image)
-        Image.fromarray(planes).save(patient.folder / str(row.masks))
-        lines.append({"row": row.model_dump_json(by_alias=True), "pixels": _digest(scene.pixels, planes)})
-    draft = patient.done.with_suffix(".tmp")
-    draft.write_text(json.dumps(lines), encoding="utf-8")
-    draft.replace(patient.done)
-    return patient.studies
-
-
-def _digest(*images: NDArray[Any]) -> str:
-    """A hash of pixel values, which, unlike that of PNG files, does not depend on the compressor."""
-    state = hashlib.sha256()
-    for image in images:
-        state.update(image.astype(image.dtype.newbyteorder("<")).tobytes())
-    return state.hexdigest()
-
-
-def _finish(part: Path, patients: Sequence[_Patient], settings: dict[str, Any]) -> Summary:
+def _finish(part: Path, cohort: Sequence[Member], settings: dict[str, Any]) -> Summary:
     """Join the patients' lines in order, write manifest and summary, clear the marks of progress."""
     state = hashlib.sha256()
     rows = []
     with (part / "manifest.jsonl").open("w", encoding="utf-8", newline="\n") as manifest:
-        for patient in patients:
-            for line in json.loads(patient.done.read_text(encoding="utf-8")):
+        for member in cohort:
+            for line in json.loads(member.done.read_text(encoding="utf-8")):
                 manifest.write(line["row"] + "\n")
                 state.update(f"{line['row']}\n{line['pixels']}\n".encode())
                 rows.append(StudyRow.model_validate_json(line["row"]))

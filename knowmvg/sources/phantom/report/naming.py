@@ -13,7 +13,7 @@ from knowmvg.sources.phantom.report.written import NounPhrase
 from knowmvg.sources.phantom.scene import Finding
 
 # How often a word that the reader does not need is said all the same.
-_SAY_SIDE, _SAY_ZONE, _SAY_ZONE_ALONE = 0.72, 0.55, 0.12
+_SAY_SIDE, _SAY_ZONE, _SAY_ZONE_ALONE = 0.66, 0.55, 0.12
 _SAY_SEVERITY, _SAY_TEXTURE = 0.42, 0.24
 
 
@@ -144,7 +144,8 @@ def name_finding(mention: Mention, dice: Dice, avoid: Collection[str] = (), kind
         )
     )
     text, told_side, told_zone = _render(wording, mention, stated, plural, dice)
-    number = "plural" if wording.number in ("count", "hedged") and plural else wording.number
+    counted = wording.number in ("count", "hedged") and wording.has_plural
+    number = "plural" if plural and counted else wording.number
     return NounPhrase(text, number, finding.name, told_side, told_zone, mention.assertion, mention.index)
 
 
@@ -153,8 +154,9 @@ def name_absent(name: str, side: Side | None, dice: Dice, avoid: Collection[str]
     blocked = frozenset(avoid)
     texts = [text for text, names in grammar().findings[name].absent if not names & blocked]
     text = dice.pick(texts)
-    if side is not None:
-        text = f"{side.value} {text}"
+    if side is not None and "{side}" not in text:
+        text = f"{{side}} {text}"
+    text = text.replace("{side} ", f"{side.value} " if side else "")
     number = "plural" if text.endswith(("s", "ces")) and not text.endswith("sis") else "mass"
     return NounPhrase(text, number, name, side, None, Assertion.ABSENT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from knowmvg.core.records import Assertion, Side
 from knowmvg.sources.phantom.report.dice import Dice
@@ -29,9 +30,12 @@ def say_findings(plan: Plan, mentions: Sequence[Mention], dice: Dice) -> list[Se
     while sure:
         size = min(dice.pick(_GROUP_SIZES), len(sure))
         group, sure = sure[:size], sure[size:]
+        tail = unsure.pop() if unsure and dice.chance(0.3) else None
+        if tail or size > 1:
+            group = [_told_apart(mention) for mention in group]
         sentence = _present(plan, group, dice)
-        if unsure and dice.chance(0.3):
-            sentence = [*sentence, dice.pick(grammar().links["with_possible"]), _name(plan, unsure.pop(), dice)]
+        if tail:
+            sentence = [*sentence, dice.pick(grammar().links["with_possible"]), _name(plan, _told_apart(tail), dice)]
         sentences.append(sentence)
     return sentences + [_possible(plan, mention, dice) for mention in unsure]
 
@@ -69,6 +73,11 @@ def say_gone(plan: Plan, dice: Dice) -> list[Sentence]:
 
 def _name_denied(plan: Plan, denial: tuple[str, Side | None], dice: Dice) -> NounPhrase:
     return name_absent(*denial, dice, plan.avoid(denial[0]))
+
+
+def _told_apart(mention: Mention) -> Mention:
+    """Beside another finding each must tell its side: 'opacity and left effusion' could put both on the left."""
+    return replace(mention, sided=mention.finding.side is not None)
 
 
 def _name(plan: Plan, mention: Mention, dice: Dice) -> NounPhrase:
