@@ -163,11 +163,12 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        rows += [_Control(name, MeanBox.fit(training_studies, f), oracle=True) for name, f in PRIORS.items()]
+        full = MeanBox.fit(training_studies, TEXT_ORACLE)  # one pass: the other priors know fewer of its fields
+        rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
-    except ValueError:
-        notes.append("No shuffled row: fewer than two patients have phrases.")
+    except ValueError as error:
+        notes.append(f"No shuffled row: {error}.")
     return [*rows, _Control(BLANK, grounder, blank)], notes
 
 

@@ -59,6 +59,14 @@ def test_the_text_oracle_falls_back_field_by_field():
     assert boxes(prior, unseen_finding, 1) == boxes(MeanBox.fit(TRAINING, MEAN_BOX), unseen_finding, 1)
 
 
+@pytest.mark.parametrize("fields", [MEAN_BOX, CLASS_MEAN_BOX])
+def test_fewer_fields_of_one_fit(fields):
+    shorter, alone = MeanBox.fit(TRAINING, TEXT_ORACLE).with_fields(len(fields)), MeanBox.fit(TRAINING, fields)
+    for label_of in (item.phrase for one in TRAINING for item in one.labels):
+        for n in (None, 1, 2, 3):
+            assert boxes(shorter, label_of, n) == boxes(alone, label_of, n)
+
+
 def test_numbers_of_boxes_that_training_never_had():
     prior = MeanBox.fit(TRAINING, CLASS_MEAN_BOX)
     three = boxes(prior, Phrase(text="x", **HEART), 3)
