@@ -43,7 +43,8 @@ class _Row(BaseModel):
 
 
 class CueRule(_Row):
-    """Cues of one kind; ``reach`` counts words; a ``fresh`` cue starts a new statement and ends a negation before it."""
+    """Cues of one kind; ``reach`` counts words; a ``fresh`` cue starts a new statement and ends a
+    negation before it."""
 
     kind: CueKind
     direction: Direction
@@ -67,6 +68,7 @@ class ReportLanguage(_Row):
     cues: tuple[CueRule, ...]
     places: dict[Side, tuple[str, ...]]
     zones: dict[str, tuple[str, ...]]
+    bridges: tuple[str, ...]
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]
 

@@ -1,7 +1,7 @@
 """Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
 
 A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
-for up to four words inside one clause: ``(heart|cardiac silhouette) * enlarged``. Words are compared in lower case and
+for up to five words inside one clause: ``(heart|cardiac silhouette) * enlarged``. Words are compared in lower case and
 singular, hyphens separate words. All patterns go into one trie that is walked once from every word, so the time is
 linear in the text whatever it holds.
 """
@@ -15,7 +15,7 @@ from itertools import product
 from typing import Generic, TypeVar
 
 GAP = "*"
-GAP_WORDS = 4
+GAP_WORDS = 5
 MAX_ALTERNATIVES = 4096
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)?|_+|[^\w\s]")
@@ -26,6 +26,7 @@ _IRREGULAR = {
     "atelectases": "atelectasis",
     "bullae": "bulla",
     "does": "does",
+    "granulomata": "granuloma",
     "hila": "hilum",
     "hili": "hilum",
     "lungs": "lung",
