@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 
 from knowmvg.core.records import Side
 from knowmvg.knowledge.language import load_language
@@ -16,6 +18,7 @@ MAX_LOOSE_WORDS = 6
 _LINKS = frozenset("in at of on within involving over overlying along throughout near the to a an its".split(" "))
 _JOINS = frozenset(["and", "or", "/"])
 _PAIRED = frozenset(["bases", "apices", "lungs", "hila", "hemithoraces"])
+_CLAUSE_ENDS = frozenset(["but", "however", "although", "while", "whereas", ";"])
 _PLACEHOLDER = re.compile(r"x{3,}|_+")
 # Words that carry a place over from one finding to the next: "left base opacity, likely representing atelectasis".
 _CARRIERS = _JOINS | frozenset(
@@ -27,12 +30,16 @@ _CARRIERS = _JOINS | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Words ``[first, last)`` of a phrase, with the side and the zone that they name."""
+    """Words ``[first, last)`` of a phrase, with the side and the zone that they name.
+
+    ``follows`` says that the side stands after the noun, as in "opacity in the left base".
+    """
 
     first: int
     last: int
     side: Side | None = None
     zone: str | None = None
+    follows: bool = False
 
 
 def locate(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
@@ -50,8 +57,8 @@ def locate(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
 
 def name_place(words: Sequence[Word]) -> tuple[Side | None, str | None]:
     """The side and the zone that words name, each ``None`` where they name none."""
-    sides = {match.value for match in _sides().find(words)}
-    zones = [match.value for match in _zones().find(words)]
+    sides = {side for match in _sides().find(words) for side in match.values}
+    zones = [zone for match in _zones().find(words) for zone in match.values]
     side: Side | None = None
     if Side.BILATERAL in sides or {Side.LEFT, Side.RIGHT} <= sides:
         side = Side.BILATERAL
@@ -67,7 +74,11 @@ def _extents(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
     firsts = [_extend_left(words, mention.first, limit) for mention, limit in zip(mentions, befores, strict=True)]
     limits = [*firsts[1:], len(words)]
     lasts = [_extend_right(words, mention.last, limit) for mention, limit in zip(mentions, limits, strict=True)]
-    return [Place(a, b, *name_place(words[a:b])) for a, b in zip(firsts, lasts, strict=True)]
+    places = []
+    for mention, first, last in zip(mentions, firsts, lasts, strict=True):
+        follows = name_place(words[mention.last : last])[0] is not None
+        places.append(Place(first, last, *name_place(words[first:last]), follows))
+    return places
 
 
 def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
@@ -109,14 +120,14 @@ def _extend_right(words: Sequence[Word], last: int, limit: int) -> int:
 
 def _carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
     carried = list(places)
+    for number in range(len(carried) - 2, -1, -1):
+        here, after = carried[number], carried[number + 1]
+        if here.side is None and after.follows and _between(words, here, after) <= _JOINS | {","}:
+            carried[number] = replace(here, side=after.side, zone=here.zone or after.zone, follows=True)
     for number in range(1, len(carried)):
         before, here = carried[number - 1], carried[number]
         if here.side is None and before.side and _between(words, before, here) <= _CARRIERS:
             carried[number] = replace(here, side=before.side, zone=here.zone or before.zone)
-    for number in range(len(carried) - 2, -1, -1):
-        here, after = carried[number], carried[number + 1]
-        if here.side is None and after.side and _between(words, here, after) <= _JOINS | {","}:
-            carried[number] = replace(here, side=after.side, zone=here.zone or after.zone)
     return carried
 
 
@@ -126,24 +137,35 @@ def _between(words: Sequence[Word], before: Place, after: Place) -> set[str]:
 
 def _from_sentence(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
     named = list(_free_places(words, places))
+    starts = [place.first for place in named]
+    clauses = list(accumulate(word.lemma in _CLAUSE_ENDS for word in words))
     found = []
     for here in places:
-        if here.side is None and named:
-            nearest = min(named, key=lambda place: max(place.first - here.last, here.first - place.last))
-            here = replace(here, side=nearest.side, zone=here.zone or nearest.zone)
+        if here.side is None:
+            after = bisect_left(starts, here.last)
+            near = [
+                place for place in named[max(after - 1, 0) : after + 1] if clauses[place.first] == clauses[here.first]
+            ]
+            if near:
+                nearest = min(near, key=lambda place: max(place.first - here.last, here.first - place.last))
+                here = replace(here, side=nearest.side, zone=here.zone or nearest.zone)
         found.append(here)
     return found
 
 
 def _free_places(words: Sequence[Word], places: Sequence[Place]) -> Iterator[Place]:
-    """The runs of words of place that belong to no finding, where they name a side."""
-    bounds = [(before, after.first) for before, after in zip([0, *(p.last for p in places)], places, strict=False)]
-    for start, end in [*bounds, (places[-1].last, len(words))]:
+    """The runs of words of place that belong to no finding, where they name a side.
+
+    Plurals alone do not count here: "the lungs are well expanded" places nothing.
+    """
+    bounds = zip([0, *(place.last for place in places)], [*(place.first for place in places), len(words)], strict=True)
+    for start, end in bounds:
         first = start
         for place in range(start, end + 1):
             if place == end or not _qualifies(words[place]):
                 side, zone = name_place(words[first:place])
-                if side is not None:
+                plural = any(word.raw in _PAIRED for word in words[first:place])
+                if side is not None and not (plural and side is Side.BILATERAL):
                     yield Place(first, place, side, zone)
                 first = place + 1
 
