@@ -6,8 +6,8 @@ Each line of the data has ``uid``, the sections ``indication``, ``comparison``, 
 ``mesh_major`` such as ``["Opacity/lung/upper lobe/right"]`` or ``["normal"]``. The parser is given one text with the
 usual headings. A finding counts as predicted where any phrase of it is present; the same figures with possible phrases
 counted too stand under ``with_possible`` (indexers leave out about half of the hedged findings: those that interpret an
-opacity, as in "may represent atelectasis"). ``laterality_accuracy`` counts the findings that are indexed with a side and
-predicted; under ``laterality_accuracy_missed_wrong`` those not predicted count as wrong. The reading rules were
+opacity, as in "may represent atelectasis"). ``laterality_accuracy`` counts the findings that are indexed with a side
+and predicted; under ``laterality_accuracy_missed_wrong`` those not predicted count as wrong. The reading rules were
 developed on a random 60 % of 1,000 reports; ``--part develop`` and ``--part check`` repeat that split.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sys
 import time
@@ -204,7 +203,7 @@ def main() -> None:
     if arguments.json is not None:
         partial = arguments.json.with_name(arguments.json.name + ".partial")
         partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, arguments.json)
+        partial.replace(arguments.json)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ class ReportLanguage(_Row):
     places: dict[Side, tuple[str, ...]]
     zones: dict[str, tuple[str, ...]]
     affirming: tuple[str, ...]
-    bridges: tuple[str, ...]
+    links: tuple[str, ...]
+    carriers: tuple[str, ...]
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]
 

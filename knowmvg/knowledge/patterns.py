@@ -1,9 +1,9 @@
 """Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
 
 A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
-for up to five words inside one clause: ``(heart|cardiac silhouette) * enlarged``. Words are compared in lower case and
-singular, hyphens separate words. Words that open a new statement (``GAP_BARRIERS``) end a gap. All patterns go into one trie that is walked once from every word, so the time is
-linear in the text whatever it holds.
+for up to five words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
+(``GAP_BARRIERS``) end it. Words are compared in lower case and singular, hyphens separate words. All patterns go into
+one trie that is walked once from every word, so the time is linear in the text whatever it holds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ GAP_WORDS = 5
 GAP_BARRIERS = frozenset(["although", "but", "clear", "however", "normal", "there", "unremarkable", "with", "without"])
 MAX_ALTERNATIVES = 4096
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)?|_+|[^\w\s]")
-_JOINING_HYPHEN = re.compile(r"(?<=\w)[-‐‑](?=\w)")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|_+|[^\w\s]")
+_JOINING_HYPHEN = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)")
+_HYPHENS = ("-", "\u2010", "\u2011")
 _GROUP = re.compile(r"\(([^()]*)\)")
 _IRREGULAR = {
     "apices": "apex",
@@ -77,7 +78,7 @@ def split_words(text: str, start: int = 0, end: int | None = None) -> list[Word]
     found = []
     for token in _TOKEN.finditer(text, start, stop):
         raw = token.group().lower()
-        if raw in "-‐‑" and _JOINING_HYPHEN.match(text, token.start(), stop):
+        if raw in _HYPHENS and _JOINING_HYPHEN.match(text, token.start(), stop):
             continue
         found.append(Word(raw, lemma(raw), token.start(), token.end()))
     return found
@@ -128,7 +129,7 @@ class PatternTrie(Generic[T]):
         found: list[Match[T]] = []
         for first, word in enumerate(words):
             if word.lemma in self._root.children:
-                ends = {last: values for last, values in self._walk(words, first)}
+                ends = dict(self._walk(words, first))
                 found.extend(Match(ends[last], first, last) for last in sorted(ends, reverse=True))
         return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from knowmvg.core.records import Assertion, Side
@@ -79,7 +81,7 @@ def test_spans_are_verbatim_and_apart(sentence):
     assert len(phrases) >= 2
     assert all(phrase.span and text[slice(*phrase.span)] == phrase.text for phrase in phrases)
     spans = [phrase.span for phrase in phrases if phrase.span]
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 @pytest.mark.parametrize("finding", FINDINGS)

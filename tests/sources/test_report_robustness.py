@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -11,15 +12,16 @@ from hypothesis import strategies as st
 from knowmvg.core.errors import ReportError
 from knowmvg.sources.report import decode_report, read_report, read_report_file
 
-WORDS = st.sampled_from(
+TOKENS = (
     "no not without effusion opacity nodule heart normal enlarged left right base lower lobe and or but , . ; : - ( ) "
     "may represent previously seen has resolved FINDINGS: IMPRESSION: INDICATION: COMPARISON is are 4.5 mm \n \r\n "
-    "\u00e9 \u4e2d \U0001d518 \u0130 \u017f \x00 xxxx ___ 1. \u2022 small in the of both bases".split(" ")
+    "\u00e9 \u4e2d \U0001d518 \u0130 \u017f \x00 xxxx ___ 1. \u2022 small in the of both bases"
 )
+WORDS = st.sampled_from(TOKENS.split(" "))
 
 
 @given(st.lists(WORDS, max_size=40).map(" ".join) | st.text(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_spans_lie_in_the_text_whatever_it_is(text):
     reading = read_report(text)
     ends = [0]
@@ -28,12 +30,12 @@ def test_spans_lie_in_the_text_whatever_it_is(text):
         assert text[slice(*phrase.span)] == phrase.text
         assert phrase.span[0] >= ends[-1]
         ends.append(phrase.span[1])
-    for before, after in zip(reading.sections, reading.sections[1:], strict=False):
+    for before, after in pairwise(reading.sections):
         assert before.end <= after.start
 
 
 @given(st.lists(WORDS, max_size=30).map(" ".join))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_sections_that_are_silent_stay_silent(text):
     text = text.replace(":", "").replace("COMPARISON", "")
     assert read_report(f"FINDINGS: \nINDICATION: {text.replace(chr(10), ' ')}").phrases == ()
@@ -46,11 +48,10 @@ def test_nothing_to_read(text):
     assert read_report(text).phrases == ()
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["no ", " ", "no effusion ", "effusion left ", ".", "\n ", "1. ", "effusion, ", "heart is ", "FINDINGS ", "xxxx "]
-    + ["no effusion, small ", "left right ", "possible ", "history: ", "***", "calcified ", "no effusion is seen and "],
-)
+UNITS = ["no ", " ", "no effusion ", ".", "\n ", "1. ", "effusion, ", "FINDINGS ", "xxxx ", "no effusion is seen and "]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_time_is_linear(unit):
     text = (unit * 200_000)[:200_000]
     start = time.perf_counter()

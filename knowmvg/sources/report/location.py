@@ -15,17 +15,10 @@ from knowmvg.knowledge.patterns import PatternTrie, Word, lemma
 from knowmvg.sources.report.mentions import Mention
 
 MAX_LOOSE_WORDS = 6
-_LINKS = frozenset("in at of on within involving over overlying along throughout near the to a an its".split(" "))
 _JOINS = frozenset(["and", "or", "/"])
 _PAIRED = frozenset(["bases", "apices", "lungs", "hila", "hemithoraces"])
 _CLAUSE_ENDS = frozenset(["but", "however", "although", "while", "whereas", ";"])
 _PLACEHOLDER = re.compile(r"x{3,}|_+")
-# Words that carry a place over from one finding to the next: "left base opacity, likely representing atelectasis".
-_CARRIERS = _JOINS | frozenset(
-    "with a an , as the may could might likely most probably possibly probable possible represent representing reflect "
-    "reflecting consistent compatible suggestive suggesting suggest of concerning for versus vs due to is are related "
-    "be from secondary".split(" ")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
     start = _run_start(words, first, limit)
     while start - 1 > limit and words[start - 1].lemma in _JOINS:
         earlier = _run_start(words, start - 1, limit)
-        foreign = limit > 0 or (earlier > 0 and words[earlier - 1].lemma in _LINKS)
+        foreign = limit > 0 or (earlier > 0 and words[earlier - 1].lemma in _links())
         nouns = any(words[place].lemma in _anatomy() for place in range(earlier, start - 1))
         if earlier == start - 1 or (foreign and nouns):
             break
@@ -111,9 +104,7 @@ def _extend_right(words: Sequence[Word], last: int, limit: int) -> int:
             break
         if word.lemma in _place_words():
             end = place + 1
-        elif word.lemma in _JOINS and end == last:
-            break
-        elif not (_qualifies(word) or word.lemma in _LINKS | _JOINS | _bridges()):
+        elif not (_qualifies(word) or word.lemma in _links() or (word.lemma in _JOINS and end > last)):
             break
     return end
 
@@ -126,7 +117,7 @@ def _carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
             carried[number] = replace(here, side=after.side, zone=here.zone or after.zone, follows=True)
     for number in range(1, len(carried)):
         before, here = carried[number - 1], carried[number]
-        if here.side is None and before.side and _between(words, before, here) <= _CARRIERS:
+        if here.side is None and before.side and _between(words, before, here) <= _carriers():
             carried[number] = replace(here, side=before.side, zone=here.zone or before.zone)
     return carried
 
@@ -190,8 +181,13 @@ def _anatomy() -> frozenset[str]:
 
 
 @cache
-def _bridges() -> frozenset[str]:
-    return frozenset(map(lemma, load_language().bridges))
+def _links() -> frozenset[str]:
+    return frozenset(map(lemma, load_language().links))
+
+
+@cache
+def _carriers() -> frozenset[str]:
+    return _JOINS | {lemma(word) for word in load_language().carriers}
 
 
 @cache
