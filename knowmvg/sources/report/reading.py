@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from knowmvg.core.errors import ReportError
 from knowmvg.core.records import Phrase
 from knowmvg.knowledge.lexicon import load_lexicon
 from knowmvg.knowledge.patterns import split_words
@@ -12,6 +13,8 @@ from knowmvg.sources.report.location import locate
 from knowmvg.sources.report.mentions import find_mentions
 from knowmvg.sources.report.sections import SILENT, SectionSpan, split_sections
 from knowmvg.sources.report.sentences import Sentence, split_sentences
+
+MAX_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,13 @@ class ReportReading:
 def read_report(text: str) -> ReportReading:
     """The sections, sentences and diagnostic phrases of a report, in the order of the text.
 
-    Any text can be read; one that names no finding gives no phrase.
+    Any text can be read; one that names no finding gives no phrase. Raises ``ReportError`` for one longer than
+    ``MAX_CHARACTERS``.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ReportError(
+            f"a report of at most {MAX_CHARACTERS} characters", f"{len(text)}", "Give the text of a single report."
+        )
     sections = split_sections(text)
     spoken = [section for section in sections if section.section not in SILENT]
     sentences = tuple(sentence for section in spoken for sentence in split_sentences(text, section))
@@ -51,6 +59,7 @@ def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
         assertion = cues.assertion(mention)
         if assertion is None:
             continue
+        placed = sided[mention.finding] and not mention.normal
         start, end = words[place.first].start, words[place.last - 1].end
         phrases.append(
             Phrase(
@@ -59,8 +68,8 @@ def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
                 section=sentence.section,
                 assertion=assertion,
                 finding=mention.finding,
-                side=place.side if sided[mention.finding] else None,
-                zone=place.zone if sided[mention.finding] else None,
+                side=place.side if placed else None,
+                zone=place.zone if placed else None,
             )
         )
     return phrases
