@@ -120,7 +120,7 @@ class Frame:
         return self._resample(pixels, self._inverse_affine(), self.canvas, fill, shrink=max(1 / s for s in self.scale))
 
     def render_back(self, canvas: NDArray[np.generic], fill: float = 0.0) -> NDArray[np.float32]:
-        """A map over the whole canvas, of any resolution ``[h, w]`` (a feature grid, say), resampled to stored ``[H, W]``.
+        """A map over the whole canvas, of any resolution ``[h, w]`` (a feature grid, say), in stored ``[H, W]``.
 
         Area-weighted when shrinking, bilinear when growing.
         """

@@ -109,7 +109,7 @@ def _decoded(path: Path, header: Dataset) -> NDArray[np.integer[Any]]:
         check_codestream(path, header)
     if "PixelRepresentation" not in header:
         header.PixelRepresentation = 0
-    array = pixel_array(header)
+    array: NDArray[np.integer[Any]] = pixel_array(header)
     if array.ndim == 3:
         return _grey_of_colour(path, header, array)
     if array.ndim != 2 or str(header.PhotometricInterpretation) not in ("MONOCHROME1", "MONOCHROME2"):
@@ -126,7 +126,8 @@ def _stored_bits(array: NDArray[np.integer[Any]], header: Dataset) -> NDArray[np
     below = high + 1 - int(header.BitsStored)
     if above < 0 or below < 0:
         raise ValueError("expected the stored bits inside the allocated ones")
-    return np.right_shift(np.left_shift(array, above), above + below)
+    stored: NDArray[np.integer[Any]] = np.right_shift(np.left_shift(array, above), above + below)
+    return stored
 
 
 def _grey_of_colour(path: Path, header: Dataset, array: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
