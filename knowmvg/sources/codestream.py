@@ -11,6 +11,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from pydicom.encaps import get_frame
+from pydicom.uid import RLELossless
 
 from knowmvg.sources.limits import check_size, refusal
 
@@ -24,9 +25,11 @@ _NO_SIZE = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC share the range of the start-o
 def check_codestream(path: Path, header: Dataset) -> None:
     """Raise ``ImageError`` when the picture in ``header``'s pixel data is cut short or of another size than it says.
 
-    JPEG, JPEG-LS and JPEG 2000 are looked into; an RLE stream carries no size of its own.
+    JPEG, JPEG-LS and JPEG 2000 state a size; of an RLE stream, which does not, the decoded length is counted.
     """
     stream = get_frame(header.PixelData, 0, number_of_frames=1)
+    if header.file_meta.TransferSyntaxUID == RLELossless:
+        return _check_rle(path, stream, int(header.Columns) * int(header.Rows))
     size = jpeg_size(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_size(stream)
     if size is None:
         return
@@ -37,6 +40,30 @@ def check_codestream(path: Path, header: Dataset) -> None:
         raise refusal(path, EXPECTED, got, "Export the file again.")
     if b"\xff\xd9" not in stream[-64:]:  # all three families close with this marker; some writers pad behind it
         raise refusal(path, EXPECTED, "one that was cut short", "Copy or export the file again.")
+
+
+def _check_rle(path: Path, stream: bytes, pixels: int) -> None:
+    """Every segment holds one byte a pixel, and perhaps a byte of padding (PS3.5 annex G)."""
+    count, *starts = unpack_from("<16L", stream)
+    starts = starts[: min(count, 15)]
+    for start, end in zip(starts, [*starts[1:], len(stream)], strict=True):
+        length = rle_length(stream, start, end, pixels)
+        if not pixels <= length <= pixels + 1:
+            raise refusal(path, EXPECTED, "one that was cut short or overfilled", "Copy or export the file again.")
+
+
+def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:
+    """How many bytes the PackBits segment ``stream[start:end]`` unpacks to; counting ends soon after ``limit``."""
+    at, length = start, 0
+    while at < end - 1 and length <= limit:
+        head = stream[at]
+        if head < 128:
+            length += head + 1
+            at += head + 2
+        else:
+            length += 257 - head if head > 128 else 0
+            at += 2 if head > 128 else 1
+    return length
 
 
 def jpeg_size(stream: bytes) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from knowmvg.core.errors import ImageError
@@ -109,7 +110,9 @@ def _decoded(path: Path, header: Dataset) -> NDArray[np.integer[Any]]:
         check_codestream(path, header)
     if "PixelRepresentation" not in header:
         header.PixelRepresentation = 0
-    array: NDArray[np.integer[Any]] = pixel_array(header)
+    # pylibjpeg-rle panics on damaged streams, past every `except`; pydicom's own decoder does not.
+    plugin = "pydicom" if syntax == RLELossless else ""
+    array: NDArray[np.integer[Any]] = pixel_array(header, decoding_plugin=plugin)
     if array.ndim == 3:
         return _grey_of_colour(path, header, array)
     if array.ndim != 2 or str(header.PhotometricInterpretation) not in ("MONOCHROME1", "MONOCHROME2"):
