@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXPECTED = "a complete compressed picture"
 _NO_SIZE = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC share the range of the start-of-frame markers
+_DAMAGE = "one that was cut short or damaged"
+_TODO = "Copy or export the file again."
 
 
 def check_codestream(path: Path, header: Dataset) -> None:
@@ -31,15 +33,15 @@ def check_codestream(path: Path, header: Dataset) -> None:
     if header.file_meta.TransferSyntaxUID == RLELossless:
         return _check_rle(path, stream, int(header.Columns) * int(header.Rows))
     size = jpeg_size(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_size(stream)
-    if size is None:
-        return
+    if size is None:  # also what a damaged stream looks like; some decoders end the process on those
+        raise refusal(path, EXPECTED, _DAMAGE, _TODO)
     check_size(path, *size)
     stated = (int(header.Columns), int(header.Rows))
     if size != stated:
         got = f"{size[0]} x {size[1]} pixels under a header of {stated[0]} x {stated[1]}"
-        raise refusal(path, EXPECTED, got, "Export the file again.")
+        raise refusal(path, EXPECTED, got, _TODO)
     if b"\xff\xd9" not in stream[-64:]:  # all three families close with this marker; some writers pad behind it
-        raise refusal(path, EXPECTED, "one that was cut short", "Copy or export the file again.")
+        raise refusal(path, EXPECTED, _DAMAGE, _TODO)
 
 
 def _check_rle(path: Path, stream: bytes, pixels: int) -> None:
@@ -49,7 +51,7 @@ def _check_rle(path: Path, stream: bytes, pixels: int) -> None:
     for start, end in zip(starts, [*starts[1:], len(stream)], strict=True):
         length = rle_length(stream, start, end, pixels)
         if not pixels <= length <= pixels + 1:
-            raise refusal(path, EXPECTED, "one that was cut short or overfilled", "Copy or export the file again.")
+            raise refusal(path, EXPECTED, _DAMAGE, _TODO)
 
 
 def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:

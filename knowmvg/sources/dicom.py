@@ -22,6 +22,9 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
     RLELossless,
 )
 
@@ -35,6 +38,14 @@ from knowmvg.sources.limits import MAX_FILE_BYTES, refusal
 
 # Colour channels of a grey picture stored as RGB differ by no more than rounding and lossy compression.
 _GREY_TOLERANCE = 16
+
+# On damaged streams pylibjpeg-rle panics and gdcm may end the process, past every `except`; these decoders raise.
+_DECODERS = {
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: "pillow",
+    JPEG2000: "pylibjpeg",
+    JPEG2000Lossless: "pylibjpeg",
+}
 
 
 def read_dicom(path: Path) -> Radiograph:
@@ -110,9 +121,7 @@ def _decoded(path: Path, header: Dataset) -> NDArray[np.integer[Any]]:
         check_codestream(path, header)
     if "PixelRepresentation" not in header:
         header.PixelRepresentation = 0
-    # pylibjpeg-rle panics on damaged streams, past every `except`; pydicom's own decoder does not.
-    plugin = "pydicom" if syntax == RLELossless else ""
-    array: NDArray[np.integer[Any]] = pixel_array(header, decoding_plugin=plugin)
+    array: NDArray[np.integer[Any]] = pixel_array(header, decoding_plugin=_DECODERS.get(syntax, ""))
     if array.ndim == 3:
         return _grey_of_colour(path, header, array)
     if array.ndim != 2 or str(header.PhotometricInterpretation) not in ("MONOCHROME1", "MONOCHROME2"):
