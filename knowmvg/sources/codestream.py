@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 EXPECTED = "a complete compressed picture"
-_NO_SIZE = (0xC4, 0xC8, 0xCC)  # DHT, JPG and DAC share the range of the start-of-frame markers
+_SCAN, _TABLES, _LOSSLESS = 0xDA, 0xC4, 0xC3
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_OTHERS = frozenset(range(0xE0, 0xF0)) | {0xCC, 0xDB, 0xDD, 0xF8, 0xFE}  # application data, tables, restarts, comments
 _DAMAGE = "one that was cut short or damaged"
 _TODO = "Copy or export the file again."
 
@@ -69,15 +71,43 @@ def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:
 
 
 def jpeg_size(stream: bytes) -> tuple[int, int] | None:
-    """``(width, height)`` from the start-of-frame segment of a JPEG or JPEG-LS stream, ``None`` without one."""
-    at = 2
-    while at + 9 <= len(stream) and stream[at] == 0xFF:
-        marker = stream[at + 1]
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NO_SIZE):
-            height, width = unpack_from(">HH", stream, at + 5)
-            return width, height
-        at += 1 if marker == 0xFF else 2 + unpack_from(">H", stream, at + 2)[0]
+    """``(width, height)`` of a JPEG or JPEG-LS stream, ``None`` unless its segments are in order up to the first scan.
+
+    In order means: known markers with nothing between them, one frame, and, for lossless JPEG, every Huffman table that
+    the scan names. The decoder of lossless JPEG ends the process where this does not hold.
+    """
+    at, size, lossless, tables = 2, None, False, set[int]()
+    while at + 4 <= len(stream) and stream[at] == 0xFF:
+        marker, length = stream[at + 1], unpack_from(">H", stream, at + 2)[0]
+        body = stream[at + 4 : at + 2 + length]
+        if marker == _SCAN:
+            return size if not lossless or _scan_tables(body) <= tables else None
+        if marker == _TABLES:
+            tables |= _defined_tables(body)
+        elif marker in _FRAMES and size is None and len(body) >= 6:
+            height, width = unpack_from(">HH", body, 1)
+            size, lossless = (width, height), marker == _LOSSLESS
+        elif marker not in _OTHERS:
+            return None
+        at += 2 + length
     return None
+
+
+def _scan_tables(body: bytes) -> set[int]:
+    """The DC tables that a scan header names, one a component; -1, which no one defines, where it is malformed."""
+    count = body[0] if body else 0
+    if not 1 <= count <= 4 or len(body) != 4 + 2 * count:
+        return {-1}
+    return {body[2 + 2 * component] >> 4 for component in range(count)}
+
+
+def _defined_tables(body: bytes) -> set[int]:
+    """The DC tables of a Huffman segment: each is a byte of class and number, 16 counts, and as many values."""
+    at, found = 0, set()
+    while at + 17 <= len(body):
+        found |= {body[at]} if body[at] < 16 else set()
+        at += 17 + sum(body[at + 1 : at + 17])
+    return found if at == len(body) else set()
 
 
 def jpeg2000_size(stream: bytes) -> tuple[int, int] | None:

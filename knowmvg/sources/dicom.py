@@ -25,6 +25,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -45,6 +47,8 @@ _DECODERS = {
     JPEGBaseline8Bit: "pillow",
     JPEG2000: "pylibjpeg",
     JPEG2000Lossless: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
 }
 
 
