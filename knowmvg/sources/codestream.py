@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from struct import unpack_from
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
@@ -26,21 +26,34 @@ _DAMAGE = "one that was cut short or damaged"
 _TODO = "Copy or export the file again."
 
 
-def check_codestream(path: Path, header: Dataset) -> None:
-    """Raise ``ImageError`` when the picture in ``header``'s pixel data is cut short or of another size than it says.
+class Picture(NamedTuple):
+    """What a stream says of its picture: sizes in pixels, bits a value, values a pixel."""
 
-    JPEG, JPEG-LS and JPEG 2000 state a size; of an RLE stream, which does not, the decoded length is counted.
+    width: int
+    height: int
+    bits: int
+    components: int
+
+
+def check_codestream(path: Path, header: Dataset) -> None:
+    """Raise ``ImageError`` when the picture in ``header``'s pixel data is cut short or is another than the header's.
+
+    JPEG, JPEG-LS and JPEG 2000 state a size, a depth and components; of an RLE stream, which states nothing, the
+    decoded length is counted. What passes is also safe to decode: gdcm, the one decoder of lossless JPEG, can end the
+    process on a stream whose segments are out of order or contradict the header.
     """
     stream = get_frame(header.PixelData, 0, number_of_frames=1)
     if header.file_meta.TransferSyntaxUID == RLELossless:
         return _check_rle(path, stream, int(header.Columns) * int(header.Rows))
-    size = jpeg_size(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_size(stream)
-    if size is None:  # also what a damaged stream looks like; some decoders end the process on those
+    picture = jpeg_picture(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_picture(stream)
+    if picture is None:
         raise refusal(path, EXPECTED, _DAMAGE, _TODO)
-    check_size(path, *size)
-    stated = (int(header.Columns), int(header.Rows))
-    if size != stated:
-        got = f"{size[0]} x {size[1]} pixels under a header of {stated[0]} x {stated[1]}"
+    check_size(path, picture.width, picture.height)
+    if picture[:2] != (header.Columns, header.Rows):
+        got = f"{picture.width} x {picture.height} pixels under a header of {header.Columns} x {header.Rows}"
+        raise refusal(path, EXPECTED, got, _TODO)
+    if picture.components != header.SamplesPerPixel or picture.bits > header.BitsAllocated:
+        got = f"{picture.components} x {picture.bits} bits a pixel, which its header contradicts"
         raise refusal(path, EXPECTED, got, _TODO)
     if b"\xff\xd9" not in stream[-64:]:  # all three families close with this marker; some writers pad behind it
         raise refusal(path, EXPECTED, _DAMAGE, _TODO)
@@ -70,23 +83,23 @@ def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:
     return length
 
 
-def jpeg_size(stream: bytes) -> tuple[int, int] | None:
-    """``(width, height)`` of a JPEG or JPEG-LS stream, ``None`` unless its segments are in order up to the first scan.
+def jpeg_picture(stream: bytes) -> Picture | None:
+    """The picture of a JPEG or JPEG-LS stream, ``None`` unless its segments are in order up to the first scan.
 
     In order means: known markers with nothing between them, one frame, and, for lossless JPEG, every Huffman table that
-    the scan names. The decoder of lossless JPEG ends the process where this does not hold.
+    the scan names.
     """
-    at, size, lossless, tables = 2, None, False, set[int]()
+    at, picture, lossless, tables = 2, None, False, set[int]()
     while at + 4 <= len(stream) and stream[at] == 0xFF:
         marker, length = stream[at + 1], unpack_from(">H", stream, at + 2)[0]
         body = stream[at + 4 : at + 2 + length]
         if marker == _SCAN:
-            return size if not lossless or _scan_tables(body) <= tables else None
+            return picture if not lossless or _scan_tables(body) <= tables else None
         if marker == _TABLES:
             tables |= _defined_tables(body)
-        elif marker in _FRAMES and size is None and len(body) >= 6:
-            height, width = unpack_from(">HH", body, 1)
-            size, lossless = (width, height), marker == _LOSSLESS
+        elif marker in _FRAMES and picture is None and len(body) >= 6:
+            bits, height, width, components = unpack_from(">BHHB", body)
+            picture, lossless = Picture(width, height, bits, components), marker == _LOSSLESS
         elif marker not in _OTHERS:
             return None
         at += 2 + length
@@ -110,10 +123,11 @@ def _defined_tables(body: bytes) -> set[int]:
     return found if at == len(body) else set()
 
 
-def jpeg2000_size(stream: bytes) -> tuple[int, int] | None:
-    """``(width, height)`` from the SIZ segment of a JPEG 2000 codestream, bare or boxed, ``None`` without one."""
+def jpeg2000_picture(stream: bytes) -> Picture | None:
+    """The picture of a JPEG 2000 codestream, bare or boxed, from its SIZ segment; ``None`` without one."""
     at = stream[:4096].find(b"\xff\x4f\xff\x51")
-    if at < 0 or at + 24 > len(stream):
+    if at < 0 or at + 43 > len(stream):
         return None
     right, bottom, left, top = unpack_from(">IIII", stream, at + 8)
-    return right - left, bottom - top
+    components, depth = unpack_from(">HB", stream, at + 40)
+    return Picture(right - left, bottom - top, (depth & 0x7F) + 1, components)

@@ -1,9 +1,12 @@
 """Random damage to a file gives a radiograph or an ``ImageError``, and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
+from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from knowmvg.core.errors import ImageError
@@ -42,6 +45,13 @@ def test_damaged_dicom(make_dicom, syntax):
     packed = None if syntax == ExplicitVRLittleEndian else syntax
     path = make_dicom(syntax=packed, WindowCenter=2048, WindowWidth=4096, RescaleSlope=1, RescaleIntercept=0)
     assert read_damaged(path, 250, seed=7) > 100
+
+
+def test_damaged_lossless_jpeg(tmp_path):
+    """Its decoder, gdcm, aborts the process on some streams: what passes the checks before it must be safe."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(Path(get_testdata_file("SC_rgb_jpeg_gdcm.dcm", download=False)).read_bytes())
+    assert read_damaged(path, 200, seed=9) > 100
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])

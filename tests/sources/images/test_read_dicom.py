@@ -1,17 +1,21 @@
 """Which DICOM files are read, which are refused, and what is said of them."""
 
 import os
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import picture
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file, get_testdata_files
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     RLELossless,
 )
@@ -34,6 +38,18 @@ def test_lossless_compression_changes_nothing(make_dicom, syntax):
     plain = read_radiograph(make_dicom(**FULL))
     packed = read_radiograph(make_dicom(name="packed.dcm", syntax=syntax, **FULL))
     np.testing.assert_array_equal(plain.pixels, packed.pixels)
+
+
+def test_jpeg_baseline_is_read(make_dicom):
+    stored = picture(8)
+    path = make_dicom(stored, bits=8)
+    stream = BytesIO()
+    Image.fromarray(stored).save(stream, "JPEG", quality=95)
+    header = dcmread(path)
+    header.PixelData = encapsulate([stream.getvalue()])
+    header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    header.save_as(path, enforce_file_format=True)
+    np.testing.assert_allclose(read_radiograph(path).pixels, stored / 255, atol=0.03)
 
 
 def test_size_is_width_by_height(make_dicom):
