@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 EXPECTED = "a complete compressed picture"
-_SCAN, _TABLES, _LOSSLESS = 0xDA, 0xC4, 0xC3
+_SCAN, _TABLES = 0xDA, 0xC4
+_FOR_GDCM = (0xC1, 0xC3)  # extended (12 bits) and lossless
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _OTHERS = frozenset(range(0xE0, 0xF0)) | {0xCC, 0xDB, 0xDD, 0xF8, 0xFE}  # application data, tables, restarts, comments
 _DAMAGE = "one that was cut short or damaged"
@@ -86,20 +87,20 @@ def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:
 def jpeg_picture(stream: bytes) -> Picture | None:
     """The picture of a JPEG or JPEG-LS stream, ``None`` unless its segments are in order up to the first scan.
 
-    In order means: known markers with nothing between them, one frame, and, for lossless JPEG, every Huffman table that
-    the scan names.
+    In order means: known markers with nothing between them, one frame, and, where gdcm will decode, every Huffman
+    table that the scan names.
     """
-    at, picture, lossless, tables = 2, None, False, set[int]()
+    at, picture, strict, tables = 2, None, False, set[int]()
     while at + 4 <= len(stream) and stream[at] == 0xFF:
         marker, length = stream[at + 1], unpack_from(">H", stream, at + 2)[0]
         body = stream[at + 4 : at + 2 + length]
         if marker == _SCAN:
-            return picture if not lossless or _scan_tables(body) <= tables else None
+            return picture if not strict or _scan_tables(body) <= tables else None
         if marker == _TABLES:
             tables |= _defined_tables(body)
         elif marker in _FRAMES and picture is None and len(body) >= 6:
             bits, height, width, components = unpack_from(">BHHB", body)
-            picture, lossless = Picture(width, height, bits, components), marker == _LOSSLESS
+            picture, strict = Picture(width, height, bits, components), marker in _FOR_GDCM
         elif marker not in _OTHERS:
             return None
         at += 2 + length

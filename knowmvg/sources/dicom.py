@@ -107,7 +107,6 @@ def _check_deflated(path: Path) -> None:
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return
-        stream.seek(0)
         meta = read_file_meta_info(path)
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return

@@ -29,9 +29,9 @@ def to_display(stored: NDArray[np.integer[Any]], header: Dataset) -> tuple[NDArr
     over its full range if it has 8 bits, else between ``PERCENTILES``. Padding pixels become 0.
     """
     low = int(stored.min())
-    index = stored.astype(np.int32) - low
-    counts = np.bincount(index.ravel())
-    values = np.arange(low, low + counts.size)
+    index = (stored.astype(np.int32) - low).astype(np.uint16)
+    values = np.arange(low, int(stored.max()) + 1)
+    counts = _counts(index, values.size)
     padding = _padding(values, header)
     if counts[~padding].sum() > 0:
         counts = np.where(padding, 0, counts)
@@ -44,6 +44,12 @@ def to_display(stored: NDArray[np.integer[Any]], header: Dataset) -> tuple[NDArr
     if np.count_nonzero(counts) == 1:
         notes.append("the image is blank: one grey value everywhere")
     return np.asarray(shown, dtype=np.float32)[index], notes
+
+
+def _counts(index: NDArray[np.uint16], size: int) -> NDArray[np.int64]:
+    """How often each value occurs; in pieces, because ``bincount`` works on a copy of 8 bytes a pixel."""
+    pieces = np.array_split(index.ravel(), max(1, index.size >> 20))
+    return np.asarray(sum(np.bincount(piece, minlength=size) for piece in pieces), dtype=np.int64)
 
 
 def _padding(values: NDArray[np.int64], header: Dataset) -> NDArray[np.bool_]:

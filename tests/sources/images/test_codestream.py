@@ -3,7 +3,6 @@
 from io import BytesIO
 
 import pytest
-from conftest import picture
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -11,6 +10,7 @@ from pydicom import dcmread
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.rle import _rle_decode_segment
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+from synthetic_picture import picture
 
 from knowmvg.sources.codestream import Picture, jpeg2000_picture, jpeg_picture, rle_length
 

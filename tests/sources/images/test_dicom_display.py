@@ -3,9 +3,9 @@
 import highdicom
 import numpy as np
 import pytest
-from conftest import picture
 from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from synthetic_picture import picture
 
 from knowmvg.sources.dicom import read_dicom
 from knowmvg.sources.display import window

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file, get_testdata_files
@@ -19,6 +18,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from synthetic_picture import picture
 
 from knowmvg.core.errors import ImageError
 from knowmvg.core.records import Radiograph

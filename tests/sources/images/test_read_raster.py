@@ -1,12 +1,13 @@
 """PNG and JPEG files of every kind that people have."""
 
+import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from conftest import picture
 from PIL import Image
+from synthetic_picture import picture
 
 from knowmvg.core.errors import ImageError
 from knowmvg.sources import limits
@@ -186,6 +187,12 @@ def test_missing_files_folders_and_odd_paths_are_refused(tmp_path):
     for path, got in ((tmp_path / "none.png", "no such file"), (tmp_path, "a folder"), (tmp_path / "a\0b", "a.x00b")):
         with pytest.raises(ImageError, match=got):
             read_radiograph(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(path := tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_radiograph(path)
 
 
 def test_files_over_the_size_limit_are_refused_unread(tmp_path):
