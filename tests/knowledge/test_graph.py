@@ -132,10 +132,15 @@ def test_a_write_that_fails_leaves_the_old_file(graph, tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("pathlib.Path.replace", refuse)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(KnowledgeError, match="no space"):
         save_graph(graph, path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["graph.json"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_a_place_that_cannot_be_written_is_an_error(graph, tmp_path):
+    with pytest.raises(KnowledgeError, match="No such file"):
+        save_graph(graph, tmp_path / "nowhere" / "graph.json")
 
 
 def _rename_site(raw):
