@@ -24,12 +24,12 @@ class PromptConfig:
         heads: attention heads.
     """
 
-    channels: int = 96
+    channels: int = 64
     canvas: int = 256
     grid: int = 32
-    mlp: int = 192
+    mlp: int = 128
     layers: int = 2
-    heads: int = 8
+    heads: int = 4
 
     @property
     def mask(self) -> int:

@@ -27,17 +27,25 @@ def speak(seed: int, index: int) -> Spoken:
     return written.text, [(p.text, 2 if p.side is Side.BILATERAL else 1) for p in placed]
 
 
-class SpokenReports(Dataset[Spoken]):
-    """``length`` simulated reports; report ``i`` depends on the seed and ``i`` alone."""
+class SpokenBatches(Dataset[list[Spoken]]):
+    """``length`` batches of simulated reports of about equal length; batch ``i`` depends on the seed and ``i`` alone.
 
-    def __init__(self, seed: int, length: int) -> None:
-        self.seed, self.length = seed, length
+    Reports are drawn ``shelf`` batches at a time and sorted by length: short ones are not padded to the longest.
+    """
+
+    shelf = 8
+
+    def __init__(self, seed: int, length: int, batch: int) -> None:
+        self.seed, self.length, self.batch = seed, length, batch
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Spoken:
-        return speak(self.seed, index)
+    def __getitem__(self, index: int) -> list[Spoken]:
+        shelf, place = divmod(index, self.shelf)
+        size = self.shelf * self.batch
+        reports = sorted((speak(self.seed, shelf * size + i) for i in range(size)), key=lambda spoken: len(spoken[0]))
+        return reports[place * self.batch : (place + 1) * self.batch]
 
 
 class LanguageTask(nn.Module):
@@ -47,6 +55,10 @@ class LanguageTask(nn.Module):
         super().__init__()
         self.language = language
         self._tokenizer = [tokenizer]  # not a part of the state
+
+    def collate_batches(self, batches: Sequence[list[Spoken]]) -> dict[str, Tensor]:
+        """Batches as one."""
+        return self.collate([spoken for batch in batches for spoken in batch])
 
     def collate(self, reports: Sequence[Spoken]) -> dict[str, Tensor]:
         """Reports as ids with the positions that predict the answer; no image placeholder is in the prompt."""
