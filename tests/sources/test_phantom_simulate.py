@@ -72,7 +72,7 @@ def test_boxes_are_tight_on_masks_inside_the_image(scenes):
         assert 0 <= y1 < y2 <= SIZE
         inside = lesion.mask[int(y1) : int(y2), int(x1) : int(x2)]
         assert inside.sum() == lesion.mask.sum()
-        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+        assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
 
 
 def test_the_patients_right_lies_at_the_images_left(scenes):

@@ -25,8 +25,8 @@ BONE = 0.4
 class Chest:
     """Line integrals ``[H, W]`` in cm, in the order from the body to what findings change.
 
-    ``fill`` is lung air replaced by fluid or cells, ``pocket`` air outside the lung and ``room`` the aerated lung that a
-    finding may still fill. ``lung_area`` and ``heart_area`` are where a reader sees these organs, and ``beam`` is the
+    ``fill`` is lung air replaced by fluid or cells, ``pocket`` air outside the lung and ``room`` the aerated lung that
+    a finding may still fill. ``lung_area`` and ``heart_area`` are where a reader sees these organs, and ``beam`` is the
     share of the radiation that the collimator lets through.
     """
 
