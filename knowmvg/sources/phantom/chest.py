@@ -52,7 +52,7 @@ class Chest:
         patient = self.patient
         tissue = 1.0 - patient.lung_density
         air = sum((lung.air for lung in self.lungs.values()), np.zeros_like(self.fill))
-        soft = self.body - tissue * air * (1.0 + self.texture) - self.airway
+        soft = self.body - tissue * air * (1.0 + self.texture) - np.float32(0.8) * self.airway
         soft = soft + tissue * (sum(self.vessels.values(), np.zeros_like(self.fill)) + self.fill)
         soft = soft - 0.7 * patient.lung_density * self.pocket
         bone = BONE * (patient.bone_density * self.bone + self.metal)
