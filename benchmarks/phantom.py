@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -102,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=options.json.parent, delete=False, suffix=".part") as part:
         part.write(text)
-    os.replace(part.name, options.json)
+    Path(part.name).replace(options.json)
     sys.stdout.write(text)
     return 0
 

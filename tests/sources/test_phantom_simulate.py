@@ -10,7 +10,7 @@ from knowmvg.sources.phantom.scene import FINDINGS, ZONES
 from knowmvg.sources.phantom.simulate import sample_patient, simulate
 
 SIZE = 128
-SEEDS = range(40)
+SEEDS = range(24)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_boxes_are_tight_on_masks_inside_the_image(scenes):
         assert 0 <= y1 < y2 <= SIZE
         inside = lesion.mask[int(y1) : int(y2), int(x1) : int(x2)]
         assert inside.sum() == lesion.mask.sum()
-        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+        assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
 
 
 def test_the_patients_right_lies_at_the_images_left(scenes):
@@ -140,7 +140,7 @@ def test_limits_hold_in_scenes(scenes):
 @pytest.mark.parametrize("name", FINDINGS)
 def test_every_finding_is_reachable_and_shows_where_its_mask_says(name):
     ratios, found = [], 0
-    for seed in range(8):
+    for seed in range(6):
         side = Side.LEFT if seed % 2 else Side.RIGHT
         with_it, without = drawn(name, 1000 + seed, severity=0.5, side=side)
         if not with_it.findings:
@@ -152,14 +152,14 @@ def test_every_finding_is_reachable_and_shows_where_its_mask_says(name):
         if name == "cardiomegaly":  # what changes is where the heart has grown, not where it was before
             mask = mask & ~without.anatomy["heart"]
         ratios.append(change[mask].mean() / max(change[~mask].mean(), 0.5))
-    assert found >= 6
+    assert found >= 4
     assert np.median(ratios) > 2.5
 
 
 def test_findings_brighten_except_air_beside_the_lung():
     for name, sign in (("consolidation", 1), ("pleural effusion", 1), ("pneumothorax", -1)):
         changes = []
-        for seed in range(6):
+        for seed in range(5):
             with_it, without = drawn(name, 2000 + seed)
             for lesion in (ls for f in with_it.findings for ls in f.lesions):
                 changes.append((with_it.pixels.astype(float) - without.pixels)[lesion.mask].mean())

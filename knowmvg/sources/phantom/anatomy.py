@@ -32,7 +32,6 @@ class Patient:
     pulmonary_trunk: float
     mediastinum_half_width: float
     scoliosis: float
-    kyphosis: float
     bone_density: float
     lung_density: float
     vessel_gain: float
@@ -80,7 +79,6 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         pulmonary_trunk=rng.uniform(0.0, 1.0),
         mediastinum_half_width=scale * rng.uniform(2.1, 2.9),
         scoliosis=rng.normal(0.0, 0.45),
-        kyphosis=rng.uniform(0.0, 1.0),
         bone_density=rng.uniform(0.7, 1.15),
         lung_density=rng.uniform(0.2, 0.32),
         vessel_gain=rng.uniform(0.8, 1.25),

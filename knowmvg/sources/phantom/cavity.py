@@ -90,7 +90,9 @@ def heart_chord(canvas: Canvas, patient: Patient, dome: float, enlargement: floa
     limit = np.interp(np.arctan2(dy, dx), fine, contour).astype(np.float32)
     square = (dx * dx + dy * dy) / (limit * limit)
     depth = s * 11.0 * (0.55 + 0.45 * enlargement)
-    return (np.sqrt(np.maximum(1.0 - square * (0.45 + 0.55 * square), 0.0)) * np.float32(depth)).astype(np.float32), np.sqrt(square)
+    return (np.sqrt(np.maximum(1.0 - square * (0.45 + 0.55 * square), 0.0)) * np.float32(depth)).astype(
+        np.float32
+    ), np.sqrt(square)
 
 
 def ball(canvas: Canvas, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Image:
@@ -104,7 +106,7 @@ def ball(canvas: Canvas, centre: tuple[float, float, float], radii: tuple[float,
 
 
 def mediastinum_chord(canvas: Canvas, patient: Patient) -> Image:
-    """Depth (cm) of great vessels, oesophagus and spine between the lungs, with the aortic knob and descending aorta."""
+    """Depth (cm) of what lies between the lungs: great vessels with the aortic knob, descending aorta, oesophagus."""
     s, y = patient.scale, canvas.y
     knots = np.array([-14.0, -9.0, -6.0, -3.0, 0.0, 4.0, 9.0, 20.0]) * s
     right = np.interp(
@@ -125,7 +127,8 @@ def mediastinum_chord(canvas: Canvas, patient: Patient) -> Image:
     trunk = ball(canvas, (2.6 * s, 1.6 * s, 2.0), (1.5 + 0.7 * patient.pulmonary_trunk, 2.2, 2.0))
     ascending = ball(canvas, (-1.6 * s, 0.8 * s, 3.0), (1.9 * s, 4.4 * s, 2.2))
     squares = band * band + knob * knob + trunk * trunk + ascending * ascending
-    return np.sqrt(squares) + descending * 0.8
+    result: Image = np.sqrt(squares) + descending * np.float32(0.8)
+    return result
 
 
 def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]:
@@ -142,7 +145,18 @@ def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]
         sign = SIGN[side]
         hilum = (sign * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale)
         cavity = pleural_depth(canvas.x, canvas.y, (sign, apex, base, width, patient.thorax_depth))
-        lung = Lung(side, apex, base, dome, min(patient.dome_height, base - dome - 0.7), width, patient.thorax_depth, hilum, cavity, cavity)
+        lung = Lung(
+            side,
+            apex,
+            base,
+            dome,
+            min(patient.dome_height, base - dome - 0.7),
+            width,
+            patient.thorax_depth,
+            hilum,
+            cavity,
+            cavity,
+        )
         level = diaphragm_level(canvas.x, lung)
         # Behind the dome the lung reaches down to the recess at the base, thinner the lower.
         outward = np.clip(canvas.x * np.float32(sign / width), 0.0, 1.0)
@@ -176,4 +190,5 @@ def body_depth(canvas: Canvas, patient: Patient, view: View) -> Image:
     arm_x = wall + 4.6 + 3.5 * view.arms + np.clip(y - axilla, 0, None) * np.float32(0.12 * view.arms)
     inside = 1.0 - ((x - arm_x) / np.float32(4.2 + fat)) ** 2
     arms = np.sqrt(np.maximum(inside, 0.0)) * np.float32(8.0 + 2 * fat) * np.clip((y - top) / 4.0, 0.0, 1.0)
-    return np.maximum(depth, arms) + np.minimum(depth, arms) * 0.35
+    result: Image = np.maximum(depth, arms) + np.minimum(depth, arms) * np.float32(0.35)
+    return result

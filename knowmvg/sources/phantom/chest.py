@@ -25,8 +25,8 @@ BONE = 0.4
 class Chest:
     """Line integrals ``[H, W]`` in cm, in the order from the body to what findings change.
 
-    ``fill`` is lung air replaced by fluid or cells, ``pocket`` air outside the lung and ``room`` the aerated lung that a
-    finding may still fill. ``lung_area`` and ``heart_area`` are where a reader sees these organs, and ``beam`` is the
+    ``fill`` is lung air replaced by fluid or cells, ``pocket`` air outside the lung and ``room`` the aerated lung that
+    a finding may still fill. ``lung_area`` and ``heart_area`` are where a reader sees these organs, and ``beam`` is the
     share of the radiation that the collimator lets through.
     """
 
@@ -52,7 +52,7 @@ class Chest:
         patient = self.patient
         tissue = 1.0 - patient.lung_density
         air = sum((lung.air for lung in self.lungs.values()), np.zeros_like(self.fill))
-        soft = self.body - tissue * air * (1.0 + self.texture) - self.airway
+        soft = self.body - tissue * air * (1.0 + self.texture) - np.float32(0.8) * self.airway
         soft = soft + tissue * (sum(self.vessels.values(), np.zeros_like(self.fill)) + self.fill)
         soft = soft - 0.7 * patient.lung_density * self.pocket
         bone = BONE * (patient.bone_density * self.bone + self.metal)

@@ -59,7 +59,8 @@ def expose(line_integral: Image, beam: Image, device: Device, rng: np.random.Gen
     quanta = signal * dose
     noise = rng.standard_normal(signal.shape, dtype=np.float32) * np.sqrt(quanta + 4.0)
     noisy = np.maximum(quanta + ndimage.gaussian_filter(noise, 0.45 * scale) * np.float32(1.2), 0.5)
-    return -np.log(noisy / dose).astype(np.float32)
+    result: Image = -np.log(noisy / dose).astype(np.float32)
+    return result
 
 
 def _broad(image: Image, sigma: float, scale: float) -> Image:
@@ -82,13 +83,16 @@ def display(signal: Image, beam: Image, device: Device) -> NDArray[np.uint8]:
     inner = (slice(h // 10, -h // 10, 2), slice(w // 10, -w // 10, 2))
     patient = signal[inner] > 0.8
     chosen = image[inner][patient & (beam[inner] > 0.5)]
-    low, high = np.percentile(chosen, [1.0, 97.0]) if chosen.size > 64 else (image.min(), image.max())
+    ends = np.percentile(chosen, [1.0, 97.0]) if chosen.size > 64 else [image.min(), image.max()]
+    low, high = (float(end) for end in ends)
     t = (image - low) / max(high - low, 1e-3)
-    sigmoid = 1.0 / (1.0 + np.exp(-device.contrast * (t - 0.5 + device.brightness)))
-    ends = [1.0 / (1.0 + np.exp(-device.contrast * (e - 0.5 + device.brightness))) for e in (-0.12, 1.15)]
-    value = np.clip((sigmoid - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0)
-    curve = np.linspace(0.0, 1.0, 513) ** device.toe
-    value = device.floor + (1 - device.floor) * curve[(value * 512).astype(np.int64)]
+    # The curve is tabulated over the window's range: -0.12 becomes black, 1.15 white.
+    at = np.linspace(-0.12, 1.15, 1025)
+    sigmoid = 1.0 / (1.0 + np.exp(-device.contrast * (at - 0.5 + device.brightness)))
+    curve = ((sigmoid - sigmoid[0]) / (sigmoid[-1] - sigmoid[0])) ** device.toe
+    grey = ((device.floor + (1.0 - device.floor) * curve) * 255.0 + 0.5).astype(np.uint8)
+    index = np.clip((t + np.float32(0.12)) * np.float32(1024 / 1.27), 0, 1024).astype(np.intp)
+    pixels: NDArray[np.uint8] = grey[index]
     if device.shutter:
-        value = value * (beam > 0.5)
-    return (value * 255.0 + 0.5).astype(np.uint8)
+        pixels = pixels * (beam > 0.5)
+    return pixels

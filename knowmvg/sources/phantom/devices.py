@@ -1,4 +1,4 @@
-"""What lies on the patient or the image: monitoring leads, tubes and lines, sternal wires, side markers, collimation."""
+"""What is not the patient: monitoring leads, tubes and lines, sternal wires, side markers, collimation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Cloud = tuple[NDArray[np.float64], NDArray[np.float64]]
 #: Strokes of the side markers in a unit square, y downwards.
 GLYPHS: dict[Side, list[list[tuple[float, float]]]] = {
     Side.LEFT: [[(0.1, 0.0), (0.1, 1.0), (0.7, 1.0)]],
-    Side.RIGHT: [[(0.1, 1.0), (0.1, 0.0), (0.55, 0.02), (0.7, 0.25), (0.55, 0.5), (0.1, 0.5)], [(0.35, 0.5), (0.75, 1.0)]],
+    Side.RIGHT: [
+        [(0.1, 1.0), (0.1, 0.0), (0.55, 0.02), (0.7, 0.25), (0.55, 0.5), (0.1, 0.5)],
+        [(0.35, 0.5), (0.75, 1.0)],
+    ],
 }
 
 
@@ -91,7 +94,10 @@ def side_marker(rng: np.random.Generator, view: View, step: float) -> list[Cloud
     clouds = []
     for stroke in GLYPHS[side]:
         at = (np.asarray(stroke) - 0.5) * size
-        points = [x + at[:, 0] * np.cos(tilt) - at[:, 1] * np.sin(tilt), y + at[:, 0] * np.sin(tilt) + at[:, 1] * np.cos(tilt)]
+        points = [
+            x + at[:, 0] * np.cos(tilt) - at[:, 1] * np.sin(tilt),
+            y + at[:, 0] * np.sin(tilt) + at[:, 1] * np.cos(tilt),
+        ]
         clouds.append(_metal(tube(np.stack([*points, np.zeros(len(at))], axis=1), 0.11, step=step / 1.5), 14.0))
     return clouds
 
@@ -100,7 +106,9 @@ def foreign_bodies(canvas: Canvas, patient: Patient, view: View) -> Image:
     """Line integral (cm of compact bone with the same attenuation) of everything that is not the patient."""
     rng = np.random.default_rng(view.detail)
     step = canvas.pitch * 0.8
-    monitored, lined, wired, marked = rng.random(4) < np.array([0.55 if view.supine else 0.1, 0.4 if view.supine else 0.05, 0.07, 0.55])
+    monitored, lined, wired, marked = rng.random(4) < np.array(
+        [0.55 if view.supine else 0.1, 0.4 if view.supine else 0.05, 0.07, 0.55]
+    )
     clouds: list[Cloud] = []
     for wanted, make in ((monitored, leads), (lined, lines), (wired, sternal_wires)):
         clouds += make(rng, patient, step) if wanted else []

@@ -25,7 +25,9 @@ def ribs(patient: Patient, view: View, step: float) -> list[Cloud]:
         head = patient.apex_y + 0.3 * patient.scale + (number - 1) * spacing * (1 - 0.004 * number)
         head += 0.05 * view.inspiration * number
         for sign in (-1.0, 1.0):
-            clouds.append(_rib(patient, view, number, sign, head + rng.normal(0, 0.1), slope * rng.normal(1, 0.08), step))
+            clouds.append(
+                _rib(patient, view, number, sign, head + rng.normal(0, 0.1), slope * rng.normal(1, 0.08), step)
+            )
     return clouds
 
 
@@ -33,7 +35,7 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     """One rib: ``phi`` runs along it (0 at the spine, 90 degrees at the side), ``h`` across its height.
 
     Three layers carry its bone: outer cortex, marrow with the upper and lower edge, inner cortex. Where the plate turns
-    along the rays the layers fall on each other, which is what makes the side of a rib bright.
+    along the rays much of it falls on few pixels, which is what makes the side of a rib bright.
     """
     s = patient.scale
     drop = np.interp(number, [1, 2, 4, 7, 10, 12], [3.8, 5.9, 8.0, 9.6, 9.4, 8.5]) * s * (1.0 - 0.02 * view.inspiration)
@@ -42,7 +44,7 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     height = np.float32((head + 0.5 * drop - patient.apex_y) / (patient.base_y - patient.apex_y))
     width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.3
     start, depth, tall = 1.2 * s, 0.52 * patient.thorax_depth, (0.55 + 0.03 * min(number, 6)) * s
-    phi = np.arange(0.02, end, 1.3 * step / (0.8 * width))[:, None]
+    phi = np.arange(0.02, end, step / width)[:, None]
     m = max(int(np.ceil(2.3 * tall / step)), 5)
     h = ((np.arange(m) + 0.5) / m * 2 - 1)[None, :]
     sin, cos = np.sin(phi), np.cos(phi)
@@ -54,14 +56,18 @@ def _rib(patient: Patient, view: View, number: int, sign: float, head: float, sl
     density = density * np.interp(number, [1, 8, 10, 12], [1.0, 0.95, 0.65, 0.5])
     area = run * (phi[1, 0] - phi[0, 0]) * (2 * tall / m)
     edge = 1.0 + 1.1 * np.square(np.square(h)) ** 2
+    # Only where the plate is seen edge-on do its two cortices lie apart on the image; elsewhere one layer carries all.
+    apart = np.clip((sin - 0.72) / 0.15, 0.0, 1.0)
     points, volumes = [], []
-    for layer, thickness in ((-1.0, 0.1), (0.0, 0.16), (1.0, 0.1)):
+    for layer in (-1.0, 0.0, 1.0):
         out = 0.3 * s * layer
+        thickness = 0.1 * apart if layer else 0.16 * edge + 0.2 * (1.0 - apart)
         x = sign * (start + (width - start + out) * sin + up * lean)
         y = head + down + up * np.sqrt(1 - 0.6 * lean**2)
         z = np.broadcast_to(-(depth + out) * cos, x.shape)
-        points.append(np.stack([x, y, z], axis=-1).reshape(-1, 3))
-        volumes.append((thickness * density * area * (edge if layer == 0 else np.ones_like(edge))).ravel())
+        rows = np.broadcast_to(thickness > 0, x.shape)[:, 0]
+        points.append(np.stack([x[rows], y[rows], z[rows]], axis=-1).reshape(-1, 3))
+        volumes.append((thickness * density * area * np.ones_like(h))[rows].ravel())
     return np.concatenate(points), np.concatenate(volumes)
 
 
@@ -118,8 +124,8 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
         t = np.linspace(0, 1, 60)
         spread = 0.5 + 3.5 * view.arms
         shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 34, np.full(60, -3.0)], axis=1)
-        radius = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
-        clouds.append(tube(shaft, radius, step=step, wall=0.28, core=MARROW * 0.7))
+        girth = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
+        clouds.append(tube(shaft, girth, step=step, wall=0.28, core=MARROW * 0.7))
         clouds.append(_blade(medial, lateral))
     return clouds
 

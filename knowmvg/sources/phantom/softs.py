@@ -1,4 +1,4 @@
-"""Soft tissue and gas outside the chest cavity that show on a radiograph: breasts, muscle folds, stomach and colon gas."""
+"""What else shows on a radiograph of the chest: breasts, muscle folds, gas in stomach and colon."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def tree(rng: np.random.Generator, lung: Lung, step: float, gain: float) -> tupl
     z = rng.normal(0, 0.45, 10)
     direction = np.stack([sign * np.cos(angle), np.sin(angle), z], axis=1)
     start = hilum + np.stack([sign * rng.uniform(-0.8, 0.6, 10), 2.2 * np.sin(angle), rng.normal(0, 1, 10)], axis=1)
-    reach = np.where(angle > 0.3, 0.30 * (lung.dome - lung.hilum[1]), 0.30 * (lung.hilum[1] - lung.apex))
-    length = np.clip(reach, 1.6, 3.6) * rng.uniform(0.8, 1.2, 10)
+    reach = np.where(angle > 0.3, 0.33 * (lung.dome - lung.hilum[1]), 0.30 * (lung.hilum[1] - lung.apex))
+    length = np.clip(reach, 1.6, 4.2) * rng.uniform(0.8, 1.2, 10)
     points, volumes = [], []
     for generation in range(7):
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)

@@ -34,7 +34,8 @@ LUNG: dict[str, tuple[Draw, float, float, float]] = {
     "edema": (lung.edema, 0.42, 3.5, 0.0080),
     "pleural effusion": (pleura.effusion, 0.30, 0.6, 0.0016),
 }
-ORDER = ("cardiomegaly", "pneumothorax", "pleural effusion", "edema")
+#: Fluid and air of the pleural space come before what changes the lung between them.
+ORDER = ("cardiomegaly", "pleural effusion", "pneumothorax", "edema")
 TRIES = 6
 SIDES = {Side.BILATERAL: (Side.RIGHT, Side.LEFT), Side.RIGHT: (Side.RIGHT,), Side.LEFT: (Side.LEFT,)}
 
@@ -122,14 +123,14 @@ def _pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gene
     least = 0.004
     for _ in range(TRIES):
         shrunk, line = pleura.pneumothorax(chest, side, severity, rng)
-        pocket = chest.lungs[side].air - shrunk
+        pocket = np.minimum(chest.lungs[side].air - shrunk, chest.room[side])
         mask = visible(pocket, 0.0, 1.5, 0.5) & (chest.beam > 0.5)
         lesion = make_lesion(side, mask, least)
         if lesion is None:
             continue
         keep = ndimage.gaussian_filter((shrunk > 0).astype(np.float32), 0.4 * chest.canvas.size / 256)
         chest.pocket += pocket
-        chest.fill += line
+        chest.fill += np.minimum(line, chest.room[side])
         chest.vessels[side] = chest.vessels[side] * keep
         chest.room[side] = np.minimum(chest.room[side], shrunk)
         return lesion

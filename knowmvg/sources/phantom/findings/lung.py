@@ -151,7 +151,7 @@ def _wedge(chest: Chest, side: Side, severity: float, rng: np.random.Generator) 
 
 
 def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
-    """Haze about the hilum with a reticular pattern, vessels that widen towards the apex, and septal lines at the base."""
+    """Haze about the hilum with a reticular pattern, wider vessels towards the apex, septal lines at the base."""
     lung = chest.lungs[side]
     near, far = sorted((0.0, SIGN[side] * (lung.half_width + 1.0)))
     window = chest.canvas.window(near, lung.apex, far, lung.base)
