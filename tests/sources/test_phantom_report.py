@@ -288,3 +288,14 @@ def test_any_finding_of_the_contract_can_be_written():
                 assert report.text[slice(*phrase.span)] == phrase.text
                 assert phrase.zone in (None, zone)
                 assert SIDES[phrase.side] <= SIDES[side]
+
+
+def test_verbs_agree_with_short_names():
+    texts = [report.text.lower() for _, report in PAIRS]
+    for wrong in (
+        r"(process|mass|atelectasis|pneumothorax) are not",
+        r"(effusions|opacities|pneumothoraces) is\b",
+        "there is no effusions",
+    ):
+        assert not [text for text in texts if re.search(r"\. " + wrong, text)]
+    assert any("pneumothoraces are" in text for text in texts)
