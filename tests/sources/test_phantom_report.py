@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from knowmvg.sources.phantom.report import named_lesions, sample_findings, write
 from knowmvg.sources.phantom.report.grammar import grammar
 from knowmvg.sources.phantom.report.writer import MAX_WORDS
 from knowmvg.sources.phantom.report.written import Draft, NounPhrase
-from knowmvg.sources.phantom.scene import FINDINGS, Finding
+from knowmvg.sources.phantom.scene import FINDINGS, ZONES, Finding
 
 SIDES = {Side.LEFT: {Side.LEFT}, Side.RIGHT: {Side.RIGHT}, Side.BILATERAL: {Side.LEFT, Side.RIGHT}, None: set()}
 TEXT_OF_SIDE = {
@@ -273,3 +274,28 @@ def test_findings_that_share_a_sentence_tell_their_sides():
                 shared += 1
                 assert all(p.side is not None or findings[p.index].side is None for p in here), report.text
     assert shared > 300
+
+
+def test_any_finding_of_the_contract_can_be_written():
+    sides, zones = (None, *Side), (None, *ZONES)
+    for number, (name, side, zone) in enumerate(itertools.product(FINDINGS, sides, zones)):
+        for seed in range(6):
+            finding = Finding(name, side, zone, seed / 5, ())
+            report = write_report([finding], np.random.default_rng([number, seed]))
+            told = [p for p in report.phrases if p.index == 0]
+            assert told
+            for phrase in told:
+                assert report.text[slice(*phrase.span)] == phrase.text
+                assert phrase.zone in (None, zone)
+                assert SIDES[phrase.side] <= SIDES[side]
+
+
+def test_verbs_agree_with_short_names():
+    texts = [report.text.lower() for _, report in PAIRS]
+    for wrong in (
+        r"(process|mass|atelectasis|pneumothorax) are not",
+        r"(effusions|opacities|pneumothoraces) is\b",
+        "there is no effusions",
+    ):
+        assert not [text for text in texts if re.search(r"\. " + wrong, text)]
+    assert any("pneumothoraces are" in text for text in texts)

@@ -157,7 +157,7 @@ def name_absent(name: str, side: Side | None, dice: Dice, avoid: Collection[str]
     if side is not None and "{side}" not in text:
         text = f"{{side}} {text}"
     text = text.replace("{side} ", f"{side.value} " if side else "")
-    number = "plural" if text.endswith(("s", "ces")) and not text.endswith("sis") else "mass"
+    number = "plural" if text.endswith("s") and not text.endswith(("sis", "ss")) else "mass"
     return NounPhrase(text, number, name, side, None, Assertion.ABSENT)
 
 
