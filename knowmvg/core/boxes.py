@@ -1,4 +1,4 @@
-"""Box arithmetic on numpy arrays. Functions are named by format; a box is ``(x1, y1, x2, y2)`` unless the name differs.
+"""Box arithmetic on numpy arrays, functions named by format; a box is ``(x1, y1, x2, y2)`` unless its name says else.
 
 Coordinates are continuous: x grows to the right and y downwards, ``x2`` and ``y2`` are exclusive edges, and pixel
 ``(i, j)`` covers the square from ``(i, j)`` to ``(i + 1, j + 1)``. The area of a box is therefore

@@ -11,7 +11,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydicom.encaps import get_frame
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, RLELossless
 
 from knowmvg.sources.limits import check_size, refusal
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 EXPECTED = "a complete compressed picture"
 _SCAN, _TABLES = 0xDA, 0xC4
-_FOR_GDCM = (0xC1, 0xC3)  # extended (12 bits) and lossless
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _OTHERS = frozenset(range(0xE0, 0xF0)) | {0xCC, 0xDB, 0xDD, 0xF8, 0xFE}  # application data, tables, restarts, comments
+_FOR_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _DAMAGE = "one that was cut short or damaged"
 _TODO = "Copy or export the file again."
 
@@ -40,15 +40,19 @@ def check_codestream(path: Path, header: Dataset) -> None:
     """Raise ``ImageError`` when the picture in ``header``'s pixel data is cut short or is another than the header's.
 
     JPEG, JPEG-LS and JPEG 2000 state a size, a depth and components; of an RLE stream, which states nothing, the
-    decoded length is counted. What passes is also safe to decode: gdcm, the one decoder of lossless JPEG, can end the
-    process on a stream whose segments are out of order or contradict the header.
+    decoded length is counted. gdcm, the one decoder of lossless JPEG, ends the process on a stream whose segments are
+    out of order, contradict the header or name an odd colour space: what it is given must be in order and grey.
     """
     stream = get_frame(header.PixelData, 0, number_of_frames=1)
     if header.file_meta.TransferSyntaxUID == RLELossless:
         return _check_rle(path, stream, int(header.Columns) * int(header.Rows))
-    picture = jpeg_picture(stream) if stream[:2] == b"\xff\xd8" else jpeg2000_picture(stream)
+    for_gdcm = header.file_meta.TransferSyntaxUID in _FOR_GDCM
+    is_jpeg = for_gdcm or stream[:2] == b"\xff\xd8"
+    picture = jpeg_picture(stream, with_tables=for_gdcm) if is_jpeg else jpeg2000_picture(stream)
     if picture is None:
         raise refusal(path, EXPECTED, _DAMAGE, _TODO)
+    if for_gdcm and picture.components != 1:
+        raise refusal(path, EXPECTED, "a colour image", "Give the grey radiograph itself.")
     check_size(path, picture.width, picture.height)
     if picture[:2] != (header.Columns, header.Rows):
         got = f"{picture.width} x {picture.height} pixels under a header of {header.Columns} x {header.Rows}"
@@ -84,23 +88,23 @@ def rle_length(stream: bytes, start: int, end: int, limit: int) -> int:
     return length
 
 
-def jpeg_picture(stream: bytes) -> Picture | None:
+def jpeg_picture(stream: bytes, *, with_tables: bool = False) -> Picture | None:
     """The picture of a JPEG or JPEG-LS stream, ``None`` unless its segments are in order up to the first scan.
 
-    In order means: known markers with nothing between them, one frame, and, where gdcm will decode, every Huffman
-    table that the scan names.
+    In order means: known markers with nothing between them, one frame, and, if ``with_tables``, every Huffman table
+    that the scan names.
     """
-    at, picture, strict, tables = 2, None, False, set[int]()
+    at, picture, tables = 2, None, set[int]()
     while at + 4 <= len(stream) and stream[at] == 0xFF:
         marker, length = stream[at + 1], unpack_from(">H", stream, at + 2)[0]
         body = stream[at + 4 : at + 2 + length]
         if marker == _SCAN:
-            return picture if not strict or _scan_tables(body) <= tables else None
+            return picture if not with_tables or _scan_tables(body) <= tables else None
         if marker == _TABLES:
             tables |= _defined_tables(body)
         elif marker in _FRAMES and picture is None and len(body) >= 6:
             bits, height, width, components = unpack_from(">BHHB", body)
-            picture, strict = Picture(width, height, bits, components), marker in _FOR_GDCM
+            picture = Picture(width, height, bits, components)
         elif marker not in _OTHERS:
             return None
         at += 2 + length
