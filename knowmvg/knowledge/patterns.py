@@ -1,7 +1,7 @@
 """Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
 
 A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
-for up to five words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
+for up to six words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
 (``GAP_BARRIERS``) end it. Words are compared in lower case and singular, hyphens separate words. All patterns go into
 one trie that is walked once from every word, so the time is linear in the text whatever it holds.
 """
@@ -15,7 +15,7 @@ from itertools import product
 from typing import Generic, TypeVar
 
 GAP = "*"
-GAP_WORDS = 5
+GAP_WORDS = 6
 GAP_BARRIERS = frozenset(["although", "but", "clear", "however", "normal", "there", "unremarkable", "with", "without"])
 MAX_ALTERNATIVES = 4096
 

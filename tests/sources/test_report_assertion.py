@@ -52,6 +52,11 @@ SENTENCES = {
     "No consolidation, findings compatible with emphysema.": ["consolidation absent", "emphysema present"],
     "No pneumothorax is seen and there is mild cardiomegaly.": ["pneumothorax absent", "cardiomegaly present"],
     "No consolidation, and a small effusion is present.": ["consolidation absent", "pleural effusion present"],
+    "No infiltrate or edema seen with stable cardiomegaly.": [
+        "infiltrate absent",
+        "edema absent",
+        "cardiomegaly present",
+    ],
     "No acute disease other than a small effusion.": ["pleural effusion present"],
     "There is a small effusion and pneumothorax is not seen.": ["pleural effusion present", "pneumothorax absent"],
     "No effusion, possible nodule.": ["pleural effusion absent", "nodule possible"],
@@ -66,7 +71,10 @@ SENTENCES = {
     "Previously seen nodule is unchanged.": ["nodule present"],
     "The effusion seen on the prior exam is smaller.": ["pleural effusion present"],
     "Resolving pneumonia.": ["pneumonia present"],
+    "A nodule, not seen previously.": ["nodule present"],
     # resolved
+    "Pneumonia, which has cleared.": ["pneumonia resolved"],
+    "The effusion is gone.": ["pleural effusion resolved"],
     "The effusion has resolved.": ["pleural effusion resolved"],
     "Effusion, resolved.": ["pleural effusion resolved"],
     "Interval resolution of pneumonia with residual atelectasis.": ["pneumonia resolved", "atelectasis present"],
@@ -90,12 +98,16 @@ SENTENCES = {
     "Atelectasis versus pneumonia.": ["atelectasis possible", "pneumonia possible"],
     "Questionable nodule in the left apex.": ["nodule possible"],
     "Possible small effusion, no pneumothorax.": ["pleural effusion possible", "pneumothorax absent"],
+    "Consider pneumonia.": ["pneumonia possible"],
+    "Early pneumonia could be present.": ["pneumonia possible"],
+    "The findings raise the possibility of pneumonia.": ["pneumonia possible"],
     # double negation
     "There is no doubt a pneumothorax.": ["pneumothorax present"],
     "The lungs are not without opacity.": ["lung opacity present"],
     "Not free of consolidation.": ["consolidation present"],
     # normality
     "Heart size is normal.": ["cardiomegaly absent"],
+    "Heart size is at the upper limits of normal.": ["cardiomegaly absent"],
     "The heart is not enlarged.": ["cardiomegaly absent"],
     "Heart: Normal. Lungs: Clear.": ["cardiomegaly absent", "lung opacity absent"],
     "The heart is enlarged but the lungs are clear.": ["cardiomegaly present", "lung opacity absent"],
@@ -103,6 +115,7 @@ SENTENCES = {
     "The heart size is not normal.": [],
     # statements about no image
     "Evaluate for pneumothorax.": [],
+    "Clinical correlation for pneumonia.": [],
     "Recommend CT to exclude mass.": [],
     "If there is concern for pneumonia, repeat.": [],
     # words that hold a finding's name

@@ -71,6 +71,8 @@ class CueReader:
             word = self._words[place]
             if word.is_mark and place == cue.last:
                 return False
+            if verb and word.lemma == "with":
+                return False
             if word.lemma in _JOINS and (verb or (word.lemma == "," and self._starts_statement(place + 1))):
                 return False
             if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
@@ -83,10 +85,10 @@ class CueReader:
         start = place + (self._words[place].lemma == "and")
         if start >= len(self._words) or self._words[start].lemma not in _affirming():
             return False
-        end = start + MAX_REACH
-        for cue in self._cues[bisect_left(self._starts, start) :]:
-            if cue.first >= end or any(rule.fresh or rule.kind in _LIST_ENDS for rule in cue.values):
-                end = min(cue.first, end)
+        end = min(start + MAX_REACH, len(self._words))
+        for number in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
+            if any(rule.fresh or rule.kind in _LIST_ENDS for rule in self._cues[number].values):
+                end = self._starts[number]
                 break
         return all(word.lemma not in _DISJUNCTIONS for word in self._words[start:end])
 

@@ -82,7 +82,11 @@ def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
             start = _run_start(words, start - 2, limit)
             continue
         earlier = _run_start(words, start - 1, limit)
-        if words[start - 1].lemma not in _JOINS or earlier == start - 1 or _is_foreign(words, earlier, start - 1, limit):
+        if (
+            words[start - 1].lemma not in _JOINS
+            or earlier == start - 1
+            or _is_foreign(words, earlier, start - 1, limit)
+        ):
             break
         start = earlier
     while start < first and _PLACEHOLDER.fullmatch(words[start].raw):
@@ -207,7 +211,8 @@ def _carriers() -> frozenset[str]:
 @cache
 def _place_words() -> frozenset[str]:
     groups = [*load_language().places.values(), *load_language().zones.values()]
-    return _anatomy() | {lemma(word) for group in groups for phrase in group for word in phrase.split()}
+    named = {lemma(word) for group in groups for phrase in group for word in phrase.split()}
+    return (_anatomy() | named) - _links()
 
 
 @cache
