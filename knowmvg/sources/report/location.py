@@ -99,7 +99,7 @@ def _is_foreign(words: Sequence[Word], first: int, last: int, limit: int) -> boo
     run = {word.lemma for word in words[first:last]}
     linked = first > 0 and words[first - 1].lemma in _links()
     adjoins = 0 < limit == first
-    return bool(run & _place_words()) and (linked or adjoins) or (limit > 0 and bool(run & _anatomy()))
+    return (bool(run & _place_words()) and (linked or adjoins)) or (limit > 0 and bool(run & _anatomy()))
 
 
 def _run_start(words: Sequence[Word], first: int, limit: int) -> int:
