@@ -89,7 +89,7 @@ def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
         ):
             break
         start = earlier
-    while start < first and _PLACEHOLDER.fullmatch(words[start].raw):
+    while start < first and (words[start].lemma == "than" or _PLACEHOLDER.fullmatch(words[start].raw)):
         start += 1
     return start
 
