@@ -70,6 +70,7 @@ class ReportLanguage(_Row):
     zones: dict[str, tuple[str, ...]]
     affirming: tuple[str, ...]
     links: tuple[str, ...]
+    measures: tuple[str, ...]
     carriers: tuple[str, ...]
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
 
 A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
-for up to five words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
+for up to six words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
 (``GAP_BARRIERS``) end it. Words are compared in lower case and singular, hyphens separate words. All patterns go into
 one trie that is walked once from every word, so the time is linear in the text whatever it holds.
 """
@@ -15,7 +15,7 @@ from itertools import product
 from typing import Generic, TypeVar
 
 GAP = "*"
-GAP_WORDS = 5
+GAP_WORDS = 6
 GAP_BARRIERS = frozenset(["although", "but", "clear", "however", "normal", "there", "unremarkable", "with", "without"])
 MAX_ALTERNATIVES = 4096
 
@@ -75,13 +75,21 @@ def lemma(word: str) -> str:
 def split_words(text: str, start: int = 0, end: int | None = None) -> list[Word]:
     """The words and punctuation marks of ``text[start:end]``, with their places in ``text``."""
     stop = len(text) if end is None else end
-    found = []
+    found: list[Word] = []
     for token in _TOKEN.finditer(text, start, stop):
         raw = token.group().lower()
         if raw in _HYPHENS and _JOINING_HYPHEN.match(text, token.start(), stop):
             continue
-        found.append(Word(raw, lemma(raw), token.start(), token.end()))
+        found.extend(_contracted(raw, token.start(), token.end()))
     return found
+
+
+def _contracted(raw: str, start: int, end: int) -> tuple[Word, ...]:
+    """One word, or two for "isn't" and "can't"."""
+    if len(raw) < 5 or raw[-3] != "n" or raw[-2] not in "'\u2019" or raw[-1] != "t" or end - start != len(raw):
+        return (Word(raw, lemma(raw), start, end),)
+    verb = "can" if raw.startswith("ca") else raw[:-3]
+    return Word(verb, verb, start, end - 3), Word("not", "not", end - 3, end)
 
 
 @dataclass(frozen=True, slots=True)

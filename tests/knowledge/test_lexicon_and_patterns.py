@@ -48,7 +48,7 @@ def find(pattern: str, text: str) -> list[str]:
         ("mass-like", "mass like, mass-like", ["mass like", "mass-like"]),
         ("heart * enlarged", "heart size is mildly enlarged", ["heart size is mildly enlarged"]),
         ("heart * enlarged", "heart enlarged", ["heart enlarged"]),
-        ("heart * enlarged", "heart one two three four five six enlarged", []),
+        ("heart * enlarged", "heart one two three four five six seven enlarged", []),
         ("heart * enlarged", "heart. Liver enlarged", []),
         ("heart * enlarged", "heart is normal but liver enlarged", []),
         ("effusion : none", "Effusion: none", ["Effusion: none"]),

@@ -43,6 +43,18 @@ PLACES = {
         ("pneumonia", "left", "basal"),
     ],
     "In the left lower lobe there is consolidation.": [("consolidation", "left", "lower")],
+    "Left effusion with overlying atelectasis or pneumonia.": [
+        ("Left effusion", "left", None),
+        ("atelectasis", "left", None),
+        ("pneumonia", "left", None),
+    ],
+    "Areas of atelectasis in the left base.": [("Areas of atelectasis in the left base", "left", "basal")],
+    "LLL consolidation.": [("LLL consolidation", "left", "lower")],
+    "Opacity behind the heart on the left.": [("Opacity behind the heart on the left", "left", "retrocardiac")],
+    "Atelectasis on the left and cardiomegaly.": [
+        ("Atelectasis on the left", "left", None),
+        ("cardiomegaly", None, None),
+    ],
     # several places
     "Right base atelectasis and left apical scarring.": [
         ("Right base atelectasis", "right", "basal"),

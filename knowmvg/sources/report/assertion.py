@@ -8,7 +8,8 @@ Cues reach findings before or after them within a window of words, as in ConText
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from knowmvg.core.records import Assertion
@@ -22,6 +23,7 @@ _VERBS = frozenset(
 )
 _JOINS = frozenset(["and", "or", "nor", "/", ",", "&"])
 _DISJUNCTIONS = frozenset(["or", "nor"])
+_LIST_ENDS = (CueKind.ABSENT, CueKind.STOP)
 _SINGULAR = frozenset(["is", "was", "has"])
 
 Cue = Match[CueRule]
@@ -32,7 +34,7 @@ class CueReader:
 
     def __init__(self, words: Sequence[Word]) -> None:
         self._words = words
-        self._cues = without_overlap(cue for cue in _trie().find(words) if _counts(cue, words))
+        self._cues = without_overlap(_cues_that_count(words))
         self._starts = [cue.first for cue in self._cues]
 
     def assertion(self, mention: Mention) -> Assertion | None:
@@ -69,6 +71,8 @@ class CueReader:
             word = self._words[place]
             if word.is_mark and place == cue.last:
                 return False
+            if verb and word.lemma == "with":
+                return False
             if word.lemma in _JOINS and (verb or (word.lemma == "," and self._starts_statement(place + 1))):
                 return False
             if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
@@ -81,8 +85,11 @@ class CueReader:
         start = place + (self._words[place].lemma == "and")
         if start >= len(self._words) or self._words[start].lemma not in _affirming():
             return False
-        following = bisect_left(self._starts, start)
-        end = self._starts[following] if following < len(self._starts) else start + MAX_REACH
+        end = min(start + MAX_REACH, len(self._words))
+        for number in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
+            if any(rule.fresh or rule.kind in _LIST_ENDS for rule in self._cues[number].values):
+                end = self._starts[number]
+                break
         return all(word.lemma not in _DISJUNCTIONS for word in self._words[start:end])
 
     def _open_before(self, cue: Cue, mention: Mention) -> bool:
@@ -115,10 +122,13 @@ def _weigh(reaching: Mapping[CueKind, int]) -> Assertion | None:
     return Assertion.POSSIBLE if CueKind.POSSIBLE in reaching else Assertion.PRESENT
 
 
-def _counts(cue: Cue, words: Sequence[Word]) -> bool:
-    """Whether a cue that must close a statement does so."""
-    closing = any(rule.closing for rule in cue.values)
-    return not closing or cue.last == len(words) or words[cue.last].is_mark
+def _cues_that_count(words: Sequence[Word]) -> Iterator[Cue]:
+    """All cues, without the rules that must close a statement where they do not."""
+    for cue in _trie().find(words):
+        closes = cue.last == len(words) or words[cue.last].is_mark
+        rules = tuple(rule for rule in cue.values if closes or not rule.closing)
+        if rules:
+            yield replace(cue, values=rules)
 
 
 @cache

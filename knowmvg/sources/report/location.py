@@ -16,7 +16,7 @@ from knowmvg.sources.report.mentions import Mention
 
 MAX_LOOSE_WORDS = 6
 _JOINS = frozenset(["and", "or", "/"])
-_PAIRED = frozenset(["bases", "apices", "lungs", "hila", "hemithoraces"])
+_PAIRED = frozenset(["bases", "apices", "lungs", "hila", "hemithoraces", "lobes", "regions", "zones"])
 _CLAUSE_ENDS = frozenset(["but", "however", "although", "while", "whereas", ";"])
 _PLACEHOLDER = re.compile(r"x{3,}|_+")
 
@@ -75,18 +75,31 @@ def _extents(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
 
 
 def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
-    """Over modifiers and places before the noun, and over "and" between such where it joins no other finding's."""
+    """Over modifiers and places before the noun, over "areas of" and over "and" where it joins no other finding's."""
     start = _run_start(words, first, limit)
-    while start - 1 > limit and words[start - 1].lemma in _JOINS:
+    while start - 1 > limit:
+        if words[start - 1].lemma == "of" and words[start - 2].lemma in _measures():
+            start = _run_start(words, start - 2, limit)
+            continue
         earlier = _run_start(words, start - 1, limit)
-        foreign = limit > 0 or (earlier > 0 and words[earlier - 1].lemma in _links())
-        nouns = any(words[place].lemma in _anatomy() for place in range(earlier, start - 1))
-        if earlier == start - 1 or (foreign and nouns):
+        if (
+            words[start - 1].lemma not in _JOINS
+            or earlier == start - 1
+            or _is_foreign(words, earlier, start - 1, limit)
+        ):
             break
         start = earlier
-    while start < first and _PLACEHOLDER.fullmatch(words[start].raw):
+    while start < first and (words[start].lemma == "than" or _PLACEHOLDER.fullmatch(words[start].raw)):
         start += 1
     return start
+
+
+def _is_foreign(words: Sequence[Word], first: int, last: int, limit: int) -> bool:
+    """Whether words before an "and" place another finding: "fluid on the left and cardiomegaly"."""
+    run = {word.lemma for word in words[first:last]}
+    linked = first > 0 and words[first - 1].lemma in _links()
+    adjoins = 0 < limit == first
+    return (bool(run & _place_words()) and (linked or adjoins)) or (limit > 0 and bool(run & _anatomy()))
 
 
 def _run_start(words: Sequence[Word], first: int, limit: int) -> int:
@@ -186,6 +199,11 @@ def _links() -> frozenset[str]:
 
 
 @cache
+def _measures() -> frozenset[str]:
+    return frozenset(map(lemma, load_language().measures))
+
+
+@cache
 def _carriers() -> frozenset[str]:
     return _JOINS | {lemma(word) for word in load_language().carriers}
 
@@ -193,7 +211,8 @@ def _carriers() -> frozenset[str]:
 @cache
 def _place_words() -> frozenset[str]:
     groups = [*load_language().places.values(), *load_language().zones.values()]
-    return _anatomy() | {lemma(word) for group in groups for phrase in group for word in phrase.split()}
+    named = {lemma(word) for group in groups for phrase in group for word in phrase.split()}
+    return (_anatomy() | named) - _links()
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from knowmvg.core.records import Section
 from knowmvg.knowledge.language import load_language
@@ -24,7 +25,8 @@ class SectionSpan:
     end: int
 
 
-def _compile() -> tuple[dict[str, Section], re.Pattern[str], re.Pattern[str]]:
+@cache
+def _heading_patterns() -> tuple[dict[str, Section], re.Pattern[str], re.Pattern[str]]:
     """Heading names to sections; the pattern of a heading at the start of a line and that of one within a line.
 
     A heading may be decorated: "## Findings", "**FINDINGS:**", "[IMPRESSION]", "3) CONCLUSION -". All repeats are
@@ -41,9 +43,6 @@ def _compile() -> tuple[dict[str, Section], re.Pattern[str], re.Pattern[str]]:
     )
     inline = re.compile(rf"(?<=\s){name}{after}:")
     return names, line, inline
-
-
-_NAMES, _AT_LINE_START, _WITHIN_LINE = _compile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,10 @@ def _without_overlap(headings: Iterable[_Heading]) -> list[_Heading]:
 
 
 def _headings(text: str) -> Iterator[_Heading]:
-    for pattern in (_WITHIN_LINE, _AT_LINE_START):
+    names, at_line_start, within_line = _heading_patterns()
+    for pattern, is_heading in ((at_line_start, _is_line_heading), (within_line, _is_inline_heading)):
         for match in pattern.finditer(text):
-            section = _NAMES.get(" ".join(match["name"].lower().split()))
-            is_heading = _is_line_heading if pattern is _AT_LINE_START else _is_inline_heading
+            section = names.get(" ".join(match["name"].lower().split()))
             if section is not None and is_heading(text, match):
                 yield _Heading(section, match.start(), match.end())
 
