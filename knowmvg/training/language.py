@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from knowmvg.core.records import Side
 from knowmvg.grounders.prompted.batch import right_padded
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.losses.grounding import phrase_identification
 from knowmvg.nn.language_model import LanguageModel
-from knowmvg.sources.phantom.report import sample_findings, write_report
+from knowmvg.sources.phantom.report import named_lesions, sample_findings, write_report
 
 Spoken = tuple[str, list[tuple[str, int]]]
 
@@ -22,9 +21,10 @@ Spoken = tuple[str, list[tuple[str, int]]]
 def speak(seed: int, index: int) -> Spoken:
     """Report ``index`` of a seed with its answer: the placed phrases in order, each with its number of boxes."""
     rng = np.random.default_rng([seed, 3, index])
-    written = write_report(sample_findings(rng), rng)
+    findings = sample_findings(rng)
+    written = write_report(findings, rng)
     placed = sorted((p for p in written.phrases if p.assertion.placed), key=lambda p: p.span)
-    return written.text, [(p.text, 2 if p.side is Side.BILATERAL else 1) for p in placed]
+    return written.text, [(p.text, len(named_lesions(p, findings))) for p in placed]
 
 
 class SpokenBatches(Dataset[list[Spoken]]):
