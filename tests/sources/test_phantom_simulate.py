@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from knowmvg.core.records import Side
-from knowmvg.sources.phantom.findings.lesion import tight_box
+from knowmvg.sources.phantom.anatomy import sample_patient, sample_view
+from knowmvg.sources.phantom.chest import build_chest
+from knowmvg.sources.phantom.findings.lesion import largest_part, make_lesion, tight_box, zone_of
 from knowmvg.sources.phantom.findings.plan import MAX_FINDINGS, Planned, sample_plan
 from knowmvg.sources.phantom.scene import FINDINGS, ZONES
-from knowmvg.sources.phantom.simulate import sample_patient, simulate
+from knowmvg.sources.phantom.simulate import simulate
 
 SIZE = 128
 SEEDS = range(24)
@@ -198,6 +200,50 @@ def test_too_small_a_size_is_refused(size):
         simulate(np.random.default_rng(0), size=size)
 
 
-def test_an_unknown_finding_is_refused():
-    with pytest.raises(ValueError, match="expected a finding among"):
-        Planned("hernia", None, 0.5)
+@pytest.mark.parametrize(
+    ("name", "side", "severity", "message"),
+    [
+        ("hernia", None, 0.5, "expected a finding among"),
+        ("nodule", None, 0.5, "expected a side"),
+        ("cardiomegaly", Side.LEFT, 0.5, "expected a side"),
+        ("nodule", Side.LEFT, 1.5, "expected a severity"),
+    ],
+)
+def test_an_impossible_plan_is_refused(name, side, severity, message):
+    with pytest.raises(ValueError, match=message):
+        Planned(name, side, severity)
+
+
+@pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
+def test_zones_are_named_by_height_hilum_and_heart(side):
+    patient = sample_patient(np.random.default_rng(4))
+    chest = build_chest(patient, sample_view(np.random.default_rng(5), patient), SIZE)
+    left, top, right, bottom = tight_box(chest.lung_area[side])
+
+    def zone(height, outward):
+        mask = np.zeros((SIZE, SIZE), bool)
+        inner, outer = (right, left) if side is Side.RIGHT else (left, right)
+        mask[round(top + height * (bottom - top)), round(inner + outward * (outer - inner))] = True
+        return zone_of(chest, side, mask)
+
+    lateral = [zone(height, 0.85) for height in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    assert lateral == ["apical", "upper", "mid", "lower", "basal"]
+    assert zone(0.4, 0.2) == "perihilar"
+    assert zone(0.72, 0.2) == ("retrocardiac" if side is Side.LEFT else "lower")
+
+
+def test_a_lesion_that_can_hardly_be_seen_is_left_out():
+    mask = np.zeros((100, 100), bool)
+    mask[10:12, 20:25] = True
+    assert make_lesion(Side.LEFT, mask, least_area=0.002) is None
+    lesion = make_lesion(Side.LEFT, mask, least_area=0.001)
+    assert lesion.box == (20.0, 10.0, 25.0, 12.0)
+
+
+def test_parts_within_the_gap_share_a_lesion():
+    mask = np.zeros((40, 40), bool)
+    mask[5:8, 5:30] = mask[13:16, 5:25] = mask[36:38, 5:10] = True
+    assert largest_part(mask)[13:16].sum() == 0
+    joined = largest_part(mask, gap=8)
+    assert joined[5:16].sum() == mask[5:16].sum()
+    assert not joined[36:38].any()

@@ -17,7 +17,10 @@ SIGN = {Side.RIGHT: -1.0, Side.LEFT: 1.0}
 
 @dataclass(slots=True)
 class Lung:
-    """One pleural cavity: ``cavity`` is its depth in cm without the organs that intrude, ``air`` what is left of it."""
+    """One pleural cavity: heights (y) of apex, diaphragm dome and base in cm, its size, and the root of the lung.
+
+    ``air`` ``[H, W]`` is the depth of aerated lung along each ray, cm.
+    """
 
     side: Side
     apex: float
@@ -27,7 +30,6 @@ class Lung:
     half_width: float
     depth: float
     hilum: tuple[float, float]
-    cavity: Image
     air: Image
 
 
@@ -40,20 +42,17 @@ def outline(lung_height: Image, half_width: float) -> tuple[Image, Image]:
     return np.interp(root, knots, medial).astype(np.float32), np.interp(root, knots, lateral).astype(np.float32)
 
 
-def pleural_depth(x: Image, y: Image, lung: Lung | tuple[float, float, float, float, float]) -> Image:
+def pleural_depth(x: Image, y: Image, lung: Lung) -> Image:
     """Depth of a pleural cavity (cm) at patient coordinates; 0 outside its outline."""
-    if isinstance(lung, Lung):
-        sign, apex, base, width, depth = SIGN[lung.side], lung.apex, lung.base, lung.half_width, lung.depth
-    else:
-        sign, apex, base, width, depth = lung
+    sign, apex, base = SIGN[lung.side], lung.apex, lung.base
     height = (y - np.float32(apex)) / np.float32(base - apex)
-    medial, lateral = outline(height, width)
+    medial, lateral = outline(height, lung.half_width)
     u = (2 * np.float32(sign) * x - lateral - medial) / np.maximum(lateral - medial, np.float32(1e-3))
     square = np.minimum(u * u, 1.0)
     profile = np.interp(height, [0.0, 0.02, 0.06, 0.2, 0.45, 1.0], [0.0, 0.22, 0.4, 0.68, 0.95, 1.0]).astype(np.float32)
     # The side wall is steep; towards the mediastinum the lung thins out gradually before and behind it.
     steep = np.where(u > 0, square * square, square)
-    result: Image = np.sqrt(1.0 - steep) * profile * np.float32(depth)
+    result: Image = np.sqrt(1.0 - steep) * profile * np.float32(lung.depth)
     result[(height <= 0) | (height >= 1)] = 0.0
     return result
 
@@ -142,26 +141,23 @@ def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]
         base = patient.base_y + 0.8 * lower + rng.normal(0.0, 0.3) + (0.4 if left else 0.0)
         dome = min(patient.dome_right_y + lower + (patient.dome_left_lower if left else 0.0), base - 2.2)
         width = patient.thorax_half_width * rng.uniform(0.97, 1.03) * (1.0 + 0.006 * lower)
-        sign = SIGN[side]
-        hilum = (sign * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale)
-        cavity = pleural_depth(canvas.x, canvas.y, (sign, apex, base, width, patient.thorax_depth))
         lung = Lung(
-            side,
-            apex,
-            base,
-            dome,
-            min(patient.dome_height, base - dome - 0.7),
-            width,
-            patient.thorax_depth,
-            hilum,
-            cavity,
-            cavity,
+            side=side,
+            apex=apex,
+            base=base,
+            dome=dome,
+            dome_height=min(patient.dome_height, base - dome - 0.7),
+            half_width=width,
+            depth=patient.thorax_depth,
+            hilum=(SIGN[side] * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale),
+            air=np.zeros_like(canvas.x),
         )
         level = diaphragm_level(canvas.x, lung)
         # Behind the dome the lung reaches down to the recess at the base, thinner the lower.
-        outward = np.clip(canvas.x * np.float32(sign / width), 0.0, 1.0)
+        outward = np.clip(canvas.x * np.float32(SIGN[side] / width), 0.0, 1.0)
         reach = (np.float32(base) - level) * (0.1 + 0.9 * outward * outward)
         below = (canvas.y - level) / np.maximum(reach, np.float32(1.2))
+        cavity = pleural_depth(canvas.x, canvas.y, lung)
         lung.air = cavity * (1.0 - np.sqrt(np.clip(below, 0.0, 1.0)))
         lungs[side] = lung
     return lungs

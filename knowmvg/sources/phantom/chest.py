@@ -56,7 +56,8 @@ class Chest:
         soft = soft + tissue * (sum(self.vessels.values(), np.zeros_like(self.fill)) + self.fill)
         soft = soft - 0.7 * patient.lung_density * self.pocket
         bone = BONE * (patient.bone_density * self.bone + self.metal)
-        return np.maximum(WATER * soft + bone, 0.0).astype(np.float32)
+        result: Image = np.maximum(WATER * soft + bone, 0.0).astype(np.float32)
+        return result
 
 
 def build_chest(patient: Patient, view: View, size: int, enlargement: float = 1.0) -> Chest:

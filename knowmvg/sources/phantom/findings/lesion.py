@@ -56,18 +56,17 @@ def make_lesion(side: Side | None, mask: Mask, least_area: float) -> Lesion | No
     return Lesion(side, mask, tight_box(mask))
 
 
-def zone_of(chest: Chest, lesion: Lesion) -> str:
-    """The part of its lung that the lesion's centre lies in, as a radiologist would name it.
+def zone_of(chest: Chest, side: Side, mask: Mask) -> str:
+    """The part of its lung that the centre of a lesion lies in, as a radiologist would name it.
 
     Heights are relative to the visible lung: its apex is 0, its lowest visible row 1.
     """
-    assert lesion.side is not None
-    rows, columns = np.nonzero(lesion.mask)
+    rows, columns = np.nonzero(mask)
     y, x = float(rows.mean()), float(columns.mean())
-    left, top, right, bottom = tight_box(chest.lung_area[lesion.side])
+    left, top, right, bottom = tight_box(chest.lung_area[side])
     height = (y - top) / (bottom - top)
-    inner = (right - x if lesion.side is Side.RIGHT else x - left) / (right - left)
-    if lesion.side is Side.LEFT and height > 0.45 and chest.heart_area[round(y), round(x)]:
+    inner = (right - x if side is Side.RIGHT else x - left) / (right - left)
+    if side is Side.LEFT and height > 0.45 and chest.heart_area[round(y), round(x)]:
         return "retrocardiac"
     if 0.32 < height < 0.68 and inner < 0.36:
         return "perihilar"

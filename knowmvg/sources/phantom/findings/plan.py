@@ -30,7 +30,11 @@ OTHER_SIDE = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One finding to draw: ``side`` is ``None`` for the heart."""
+    """One finding to draw: ``side`` is ``None`` for the heart; ``pair`` asks for two lesions in the same lung.
+
+    Raises:
+        ValueError: an unknown name, a heart with a side, a lung finding without, or a severity outside ``[0, 1]``.
+    """
 
     name: str
     side: Side | None
@@ -41,6 +45,10 @@ class Planned:
     def __post_init__(self) -> None:
         if self.name not in FINDINGS:
             raise ValueError(f"expected a finding among {', '.join(FINDINGS)}, got {self.name!r}")
+        if (self.side is None) != (self.name == "cardiomegaly"):
+            raise ValueError(f"expected a side for every finding but cardiomegaly, got {self.name} with {self.side}")
+        if not 0.0 <= self.severity <= 1.0:
+            raise ValueError(f"expected a severity from 0 to 1, got {self.severity}")
 
 
 def sample_plan(rng: np.random.Generator) -> tuple[Planned, ...]:
