@@ -30,7 +30,9 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bin_ = folder / "bin"
     bin_.mkdir()
     command = bin_ / "knowmvg"
-    command.write_text(f"#!{sys.executable}\nfrom knowmvg.interfaces.cli.main import run\nrun()\n")
+    command.write_text(
+        f"#!{sys.executable}\nfrom knowmvg.interfaces.cli.main import run\nif __name__ == '__main__':\n    run()\n"
+    )
     command.chmod(0o755)
     ended = execute(folder, [sys.executable, "examples/demo.py"])
     assert ended.returncode == 0, ended.stderr

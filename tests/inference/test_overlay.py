@@ -8,6 +8,8 @@ from PIL import Image
 
 from knowmvg.core.records import GroundedPhrase, Grounding, Radiograph, Region
 from knowmvg.inference import overlay
+from knowmvg.inference.drawing import PALETTE, Style
+from knowmvg.inference.legend import _broken
 
 
 def image(width: int, height: int, value: float = 0.5, aspect: float = 1.0) -> Radiograph:
@@ -41,8 +43,8 @@ def test_oblong_pixels_are_shown_in_their_shape():
 
 def test_a_box_is_drawn_where_it_lies_in_its_number_s_colour():
     picture = overlay.draw(image(1000, 1000), grounding((1000, 1000), boxed((100, 200, 300, 400))))
-    assert has_colour(picture, overlay.PALETTE[0], (98, 250, 106, 350))
-    assert has_colour(picture, overlay.PALETTE[0], (294, 250, 303, 350))
+    assert has_colour(picture, PALETTE[0], (98, 250, 106, 350))
+    assert has_colour(picture, PALETTE[0], (294, 250, 303, 350))
     inside = np.asarray(picture.crop((130, 240, 270, 370)))
     assert (inside == inside[0, 0]).all()
 
@@ -52,8 +54,8 @@ def test_each_phrase_has_its_colour_in_box_and_legend():
     picture = overlay.draw(image(1000, 1000), grounding((1000, 1000), *phrases))
     legend = (1000, 0, picture.width, picture.height)
     for number, region in ((0, (90, 190, 310, 410)), (1, (490, 590, 710, 810))):
-        assert has_colour(picture, overlay.PALETTE[number], region)
-        assert has_colour(picture, overlay.PALETTE[number], legend)
+        assert has_colour(picture, PALETTE[number], region)
+        assert has_colour(picture, PALETTE[number], legend)
 
 
 def test_boxes_at_the_edge_and_empty_boxes_can_be_drawn():
@@ -63,14 +65,14 @@ def test_boxes_at_the_edge_and_empty_boxes_can_be_drawn():
 def test_numbers_do_not_hide_each_other():
     one = overlay.draw(image(1000, 1000), grounding((1000, 1000), *[boxed((400, 400, 600, 600))] * 2))
     for number in (0, 1):
-        assert has_colour(one, overlay.PALETTE[number], (380, 360, 620, 640))
+        assert has_colour(one, PALETTE[number], (380, 360, 620, 640))
 
 
 def test_a_long_report_makes_the_legend_longer_and_nothing_is_lost():
     many = [boxed((10, 10, 20, 20), text=f"{'very ' * 30}long phrase {k}") for k in range(40)]
     picture = overlay.draw(image(100, 100), grounding((100, 100), *many))
     assert picture.height > 960
-    assert has_colour(picture, overlay.PALETTE[39 % 8], (960, picture.height - 600, picture.width, picture.height))
+    assert has_colour(picture, PALETTE[39 % 8], (960, picture.height - 600, picture.width, picture.height))
 
 
 def test_odd_text_is_drawn():
@@ -79,9 +81,9 @@ def test_odd_text_is_drawn():
 
 
 def test_broken_lines_fit_and_keep_every_letter():
-    font = overlay._Style(20).font()
+    font = Style(20).font()
     text = "There is a " + "w" * 80 + " and a small left pleural effusion"
-    lines = list(overlay._broken(text, font, 200))
+    lines = list(_broken(text, font, 200))
     assert all(font.getlength(line) <= 200 for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
