@@ -7,7 +7,6 @@ import pytest
 
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.main import main
-from knowmvg.sources.phantom import dataset
 
 
 def phantom(out: Path, *options: str) -> int:
@@ -44,10 +43,10 @@ def test_a_folder_that_is_no_data_set_is_never_replaced(tmp_path):
 
 
 def test_an_interruption_leaves_no_data_set(tmp_path, monkeypatch):
-    def interrupted(patient: object) -> int:
+    def interrupted(*_: object, **__: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset, "_write_patient", interrupted)
+    monkeypatch.setattr("knowmvg.sources.phantom.simulate.simulate", interrupted)
     assert phantom(tmp_path / "data") == 130
     assert not (tmp_path / "data").exists()
 
