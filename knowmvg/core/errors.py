@@ -50,3 +50,9 @@ class KnowledgeError(KnowmvgError):
     """An atlas, lexicon or knowledge graph that is malformed."""
 
     exit_code = 8
+
+
+class OutputError(KnowmvgError):
+    """A folder or file that cannot be written, or one that holds results which nobody asked to replace."""
+
+    exit_code = 9

@@ -1,1 +1,1 @@
-"""The ``knowmvg`` command."""
+"""The ``knowmvg`` command: one file a command, joined in main.py. Heavy imports wait until a command needs them."""

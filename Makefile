@@ -1,0 +1,59 @@
+# Two commands: `make demo` grounds two example studies, `make test` runs every check. Both make their own environment.
+#
+#   make demo PYTHON=python3.12                                    another interpreter (3.11 or later)
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu     the small CPU build of torch where PyPI offers CUDA
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test format clean
+
+help:
+	@echo "make demo     install into $(VENV) and ground two example studies; results under out/demo"
+	@echo "make test     install the tools too and run lint, types, import contracts and tests"
+	@echo "make format   rewrite the code as the linter wants it"
+	@echo "make clean    remove $(VENV), caches and out/"
+
+demo: $(VENV)/.installed-demo
+	@$(BIN)/python examples/demo.py --out out/demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "knowmvg needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+		echo "Name another one: make demo PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: apt install python3-venv"; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-demo: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing knowmvg into $(VENV) (once, a few minutes) ..."
+	$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing knowmvg and its development tools into $(VENV) (once, a few minutes) ..."
+	$(INSTALL) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/.installed-demo
+
+clean:
+	rm -rf $(VENV) out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

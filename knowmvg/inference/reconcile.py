@@ -1,0 +1,140 @@
+"""The model's own answer and the report parser's phrases made one list, each phrase with its source and its reason.
+
+A small language model names only what it has learnt to read; a parser reads real wording but cannot see. ``reconcile``
+keeps the parser's reading of the words (span, assertion, finding) and the model's reading of the image (boxes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from knowmvg.core.records import Assertion, Evidence, GroundedPhrase, Phrase, Section
+
+NO_FINDING_SECTIONS = {
+    Section.INDICATION: "The report names it in the indication, which asks a question and states no finding.",
+    Section.COMPARISON: "The report names it in the comparison, which describes another examination.",
+    Section.TECHNIQUE: "The report names it in the technique, which describes how the image was made.",
+}
+NOT_PLACED = {
+    Assertion.ABSENT: "The report says that it is absent.",
+    Assertion.RESOLVED: "The report says that it has resolved.",
+    Assertion.PRIOR: "The report speaks of an earlier examination or of history, not of this image.",
+}
+
+
+def reason_without_box(phrase: Phrase) -> str | None:
+    """Why a phrase gets no box although it was read, in plain words; ``None`` for one that is to be placed."""
+    return NO_FINDING_SECTIONS.get(phrase.section) or NOT_PLACED.get(phrase.assertion)
+
+
+def unplaced(phrase: Phrase, source: str) -> GroundedPhrase:
+    """A phrase listed without box, with its reason."""
+    reason = reason_without_box(phrase)
+    return _grounded(phrase, evidence=Evidence(source=source), reason=reason)
+
+
+def settled(answer: GroundedPhrase, source: str) -> GroundedPhrase:
+    """A grounder's answer with its source named; one that the report does not place loses its boxes."""
+    if reason_without_box(answer) is not None:
+        return unplaced(answer, source)
+    return answer.model_copy(update={"evidence": _sourced(answer.evidence, source)})
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which of the model's phrases each of the parser's phrases is the same finding as.
+
+    ``partner`` maps the index of a placed parser phrase to the index of a model phrase with boxes; ``alone`` are the
+    placed parser phrases without partner; ``kept`` the model phrases that stand by themselves.
+    """
+
+    partner: dict[int, int]
+    alone: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
+def pair(answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase]) -> Pairing:
+    """Match the parser's phrases to the model's by overlap of spans, or by finding, side and zone.
+
+    Several mentions of one finding (in FINDINGS and again in IMPRESSION) may share a model phrase. A model phrase that
+    no mention claims is kept unless the parser found the same thing absent, resolved, prior or outside the findings.
+    """
+    partner: dict[int, int] = {}
+    alone: list[int] = []
+    for index, phrase in enumerate(parsed):
+        if reason_without_box(phrase) is not None:
+            continue
+        scores = [(likeness(phrase, candidate), -k) for k, candidate in enumerate(answer) if _seen(candidate)]
+        best, negative = max(scores, default=(0, 0))
+        if best > 0:
+            partner[index] = -negative
+        else:
+            alone.append(index)
+    refused = [phrase for phrase in parsed if reason_without_box(phrase) is not None]
+    claimed = set(partner.values())
+    kept = tuple(
+        k
+        for k, candidate in enumerate(answer)
+        if k not in claimed and not any(likeness(phrase, candidate) for phrase in refused)
+    )
+    return Pairing(partner, tuple(alone), kept)
+
+
+def _seen(candidate: GroundedPhrase) -> bool:
+    return bool(candidate.boxes) and reason_without_box(candidate) is None
+
+
+def likeness(a: Phrase, b: Phrase) -> int:
+    """How surely two phrases speak of one finding: 0 for different ones, more for shared words, side and zone.
+
+    Phrases that contradict each other in finding, side or zone are different whatever words they share.
+    """
+    if not (_agree(a.finding, b.finding) and _agree(a.side, b.side) and _agree(a.zone, b.zone)):
+        return 0
+    overlap = a.span is not None and b.span is not None and a.span[0] < b.span[1] and b.span[0] < a.span[1]
+    same_finding = a.finding is not None and a.finding == b.finding
+    if not (overlap or same_finding):
+        return 0
+    return 8 * overlap + 4 * same_finding + 2 * (a.side == b.side) + (a.zone == b.zone)
+
+
+def join(
+    answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase], pairing: Pairing, placed: Sequence[GroundedPhrase]
+) -> tuple[GroundedPhrase, ...]:
+    """One list in report order; ``placed`` are the grounder's answers for ``pairing.alone``, in that order."""
+    own = dict(zip(pairing.alone, placed, strict=True))
+    phrases = []
+    for index, phrase in enumerate(parsed):
+        if index in pairing.partner:
+            seen = answer[pairing.partner[index]]
+            phrases.append(_grounded(phrase, boxes=seen.boxes, evidence=_sourced(seen.evidence, "both")))
+        elif index in own:
+            phrases.append(with_words(own[index], phrase, "parser"))
+        else:
+            phrases.append(unplaced(phrase, "parser"))
+    phrases.extend(settled(answer[k], "model") for k in pairing.kept)
+    return in_report_order(phrases)
+
+
+def with_words(answer: GroundedPhrase, phrase: Phrase, source: str) -> GroundedPhrase:
+    """The boxes and evidence of an answer under the words of ``phrase``, which asked for it."""
+    return _grounded(phrase, boxes=answer.boxes, evidence=_sourced(answer.evidence, source), reason=answer.reason)
+
+
+def in_report_order(phrases: Iterable[GroundedPhrase]) -> tuple[GroundedPhrase, ...]:
+    """Phrases by their place in the report; those that are not verbatim in it come last."""
+    return tuple(sorted(phrases, key=lambda p: (p.span is None, p.span or (0, 0))))
+
+
+def _grounded(phrase: Phrase, **result: object) -> GroundedPhrase:
+    words = {name: getattr(phrase, name) for name in Phrase.model_fields}
+    return GroundedPhrase(**words, **result)
+
+
+def _sourced(evidence: Evidence | None, source: str) -> Evidence:
+    return (evidence or Evidence()).model_copy(update={"source": source})
+
+
+def _agree(a: str | None, b: str | None) -> bool:
+    return a is None or b is None or a == b

@@ -1,0 +1,128 @@
+"""``knowmvg ablate``: the rows of the paper's Table III, trained and compared phrase by phrase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markdown import Markdown
+
+from knowmvg.core.errors import RecipeError
+from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.runs import data_folder, model_folder
+from knowmvg.interfaces.cli.train import tell, train_recipe
+
+if TYPE_CHECKING:
+    from knowmvg.evaluation.samples import Sample
+
+BoxHead = Literal["token", "edge"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowParts:
+    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), and its decoder."""
+
+    kps: bool
+    gla: bool
+    decoder: str = "box"
+
+    def overrides(self, knowledge: bool) -> list[str]:
+        """The row's recipe keys; ``knowledge`` says whether the recipe has knowledge prompts, whose settings stay."""
+        keys = [f"variant.attention={'global-local' if self.gla else 'plain'}", f"variant.decoder={self.decoder}"]
+        if self.kps != knowledge:
+            keys.append("variant.knowledge={}" if self.kps else "variant.knowledge=null")
+        return keys
+
+
+ROWS = {
+    "baseline": RowParts(kps=False, gla=False),
+    "kps": RowParts(kps=True, gla=False),
+    "gla": RowParts(kps=False, gla=True),
+    "knowmvg": RowParts(kps=True, gla=True),
+    "lisa": RowParts(kps=False, gla=False, decoder="mask"),
+}
+
+
+def ablate(
+    recipe: Annotated[Path, typer.Argument(help="The recipe that all rows share.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the recipe's.", show_default=False),
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Rows, separated by commas; the others are compared with the first.")] = (
+        ",".join(ROWS)
+    ),
+    head: Annotated[BoxHead, typer.Option(help="Box head: the published one or the recommended one.")] = "edge",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each row.")] = 2,
+    split: Annotated[str, typer.Option(help="Which studies to ask.")] = "test",
+    runs: Annotated[Path, typer.Option(help="Folder of all runs and of the parts that they share.")] = Path("runs"),
+) -> None:
+    """Train every row at equal steps and print Table III with intervals and paired differences.
+
+    A row that was trained before is not trained again, so that the same command takes up a broken-off ablation.
+    """
+    chosen = _chosen(rows)
+    from knowmvg.evaluation.ablation import Ablation, ablation_table
+    from knowmvg.evaluation.files import write_text
+    from knowmvg.evaluation.samples import write_samples
+    from knowmvg.training.recipe import read_recipe
+
+    shared = read_recipe(recipe, overrides or [])
+    table_rows = []
+    for name in chosen:
+        parts, samples = ROWS[name], []
+        for seed in range(seeds):
+            title = f"{shared.name}-{name}-{head}-s{seed}"
+            own = [*(overrides or []), *parts.overrides(shared.variant.knowledge is not None)]
+            own += [f"variant.head={head}", f"seed={seed}", f"name={title}"]
+            samples.append(_train_and_ask(recipe, own, runs, title, split))
+            write_samples(out / f"samples-{title}.jsonl", samples[-1])
+        table_rows.append(Ablation(name, parts.kps, parts.gla, tuple(samples)))
+    table = ablation_table(table_rows).to_markdown()
+    write_text(out / f"ablation-{head}.md", table)
+    console.out().print(Markdown(table))
+    other = "token" if head == "edge" else "edge"
+    console.show_written([out / f"ablation-{head}.md"], f"knowmvg ablate {recipe} --out {out} --head {other}")
+
+
+def _chosen(rows: str) -> list[str]:
+    names = [name.strip() for name in rows.split(",") if name.strip()]
+    if not names or any(name not in ROWS for name in names) or len(set(names)) < len(names):
+        todo = "Separate them by commas: --rows baseline,knowmvg."
+        raise RecipeError(f"different rows among {', '.join(ROWS)}", repr(rows), todo)
+    return names
+
+
+def _train_and_ask(recipe: Path, overrides: list[str], runs: Path, title: str, split: str) -> tuple[Sample, ...]:
+    """The samples of one row and seed, phrases given (the protocol of the paper's table)."""
+    from knowmvg.evaluation.protocol import teacher_forced
+    from knowmvg.grounders.store import load_grounder
+
+    run = runs / title
+    if _is_trained(run, recipe, overrides):
+        tell(f"{title}: trained before")
+    else:
+        tell(f"{title}: training")
+        train_recipe(recipe, overrides, runs)
+    studies = LabelledStudies(data_folder(run, None), split)
+    return teacher_forced(load_grounder(model_folder(run)), studies).samples
+
+
+def _is_trained(run: Path, recipe: Path, overrides: list[str]) -> bool:
+    """Whether the run is finished and was made by this very recipe.
+
+    Raises:
+        RecipeError: it was made by another one, which a comparison must not mix in.
+    """
+    from knowmvg.training.recipe import read_recipe
+
+    if not (run / "run.json").is_file():
+        return False
+    if read_recipe(run / "recipe.yaml") != read_recipe(recipe, overrides):
+        todo = "Choose another --runs folder, or another name=... for this ablation."
+        raise RecipeError("a run of the same recipe", f"a finished run of another one at {run}", todo)
+    return True

@@ -1,0 +1,63 @@
+"""``knowmvg evaluate``: a run to numbers and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.runs import data_folder, model_folder
+
+
+def evaluate(
+    run: Annotated[
+        Path, typer.Argument(help="A run folder that `knowmvg train` wrote, or a model folder.", show_default=False)
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the run's own")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which studies to ask.")] = "test",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the tables.", show_default="RUN/evaluation-SPLIT")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many studies.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffled control and of the bootstrap.")] = 0,
+) -> None:
+    """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
+
+    Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
+    shuffled report, a blank image.
+    """
+    folder, source = model_folder(run), data_folder(run, data)
+    studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
+    from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
+    from knowmvg.grounders.store import load_grounder
+
+    grounder = load_grounder(folder)
+    target = out or run / f"evaluation-{split}"
+    with console.progress_bar() as bar:
+        tasks = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done)
+
+        result = evaluate_model(
+            grounder,
+            studies[:limit] if limit else studies,
+            training_studies=training,
+            seed=seed,
+            progress=progress,
+            name=run.resolve().name,
+        )
+    result.write(target)
+    console.out().print(Markdown(result.to_markdown()))
+    files = [target / "tables.md", target / "metrics.json"]
+    console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")

@@ -1,0 +1,88 @@
+"""``knowmvg ground``: one study to ``grounding.json`` and ``overlay.png``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from knowmvg.core.records import GroundedPhrase, Grounding
+from knowmvg.interfaces.cli import console
+
+JSON_NAME, PICTURE_NAME = "grounding.json", "overlay.png"
+
+
+class PhraseSource(StrEnum):
+    """Who names the phrases."""
+
+    MODEL = "model"
+    PARSER = "parser"
+    BOTH = "both"
+
+
+def ground(
+    image: Annotated[Path, typer.Argument(help="A chest radiograph: DICOM, PNG or JPEG.", show_default=False)],
+    report: Annotated[Path, typer.Option("--report", "-r", help="Its report, a text file.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the results; made if missing.", show_default=False)
+    ],
+    phrases: Annotated[
+        PhraseSource,
+        typer.Option(help="Who names the phrases: the model's own answer, the report parser, or both reconciled."),
+    ] = PhraseSource.BOTH,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder.", show_default="the demonstration model that is shipped")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")] = False,
+) -> None:
+    """Ground a study: name the report's diagnostic phrases and place them on the image.
+
+    Writes grounding.json (phrases, boxes in pixels of the stored image, scores, evidence) and overlay.png, both or
+    neither. Phrases that the report calls absent, resolved or earlier are listed with the reason and without box.
+    """
+    from knowmvg.inference import overlay, results, session
+    from knowmvg.sources.image import read_radiograph
+
+    results.check_free(out, (JSON_NAME, PICTURE_NAME), overwrite=overwrite)
+    text = session.read_report_text(report)  # bad input is told before the model is loaded
+    radiograph = read_radiograph(image)
+    grounding = session.load(model).ground(radiograph, text, phrases.value)
+    files = {
+        JSON_NAME: grounding.to_json().encode("utf-8"),
+        PICTURE_NAME: overlay.png(radiograph, grounding),
+    }
+    written = results.write_together(out, files)
+    show(grounding)
+    console.show_written(written, f"knowmvg read {report}")
+
+
+def show(grounding: Grounding) -> None:
+    """The result as a table, boxes rounded to whole pixels, warnings below it."""
+    columns = ("#", "phrase", "finding", "assertion", "x1 y1 x2 y2", "score", "named by / why no box")
+    table = console.plain_table(*columns, wide=("phrase", "finding", columns[-1]))
+    number = 0
+    for phrase in grounding.phrases:
+        number += bool(phrase.boxes)
+        table.add_row(*_cells(phrase, number), style=None if phrase.boxes else "dim")
+    if grounding.phrases:
+        console.out().print(table)
+    console.show_warnings(grounding.warnings)
+
+
+def _cells(phrase: GroundedPhrase, number: int) -> tuple[Text, ...]:
+    boxes = "\n".join(" ".join(f"{value:.0f}" for value in region.xyxy) for region in phrase.boxes)
+    scores = "\n".join(f"{region.score:.2f}" for region in phrase.boxes)
+    source = phrase.evidence.source if phrase.evidence else "model"
+    cells = (
+        str(number) if phrase.boxes else "",
+        " ".join(phrase.text.split()),
+        phrase.finding or "",
+        phrase.assertion.value,
+        boxes,
+        scores,
+        phrase.reason or source,
+    )
+    return tuple(Text(cell) for cell in cells)  # report text is never read as markup

@@ -1,0 +1,49 @@
+"""A labelled data set folder as the evaluation reads it: a study is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.core.records import Study
+from knowmvg.sources.manifest import StudyRow, load_study, read_rows
+
+
+class LabelledStudies(Sequence[Study]):
+    """The studies of one split of a manifest folder.
+
+    Raises:
+        ManifestError: no manifest, a line that does not follow the schema, or no study in the split.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.folder, self.rows = folder, list(read_rows(folder, split))
+        if not self.rows:
+            raise ManifestError(
+                f"studies of the split {split!r}", f"none in {folder}", "Choose another split or folder."
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Study: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Study]: ...
+    def __getitem__(self, index: int | slice) -> Study | Sequence[Study]:
+        """A study with its image and labels."""
+        if isinstance(index, slice):
+            return [self._load(row) for row in self.rows[index]]
+        return self._load(self.rows[index])
+
+    def _load(self, row: StudyRow) -> Study:
+        try:
+            return load_study(self.folder, row)
+        except OSError as error:
+            raise ManifestError(
+                f"the image of study {row.id}",
+                f"{type(error).__name__} at {row.image}",
+                "Restore the data set's files.",
+            ) from error

@@ -1,0 +1,105 @@
+"""The entry point: commands joined, and every way in which they can end given its exit code (docs/errors.md)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+import knowmvg
+from knowmvg.core.errors import KnowmvgError
+from knowmvg.core.records import DISCLAIMER
+from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.ablate import ablate
+from knowmvg.interfaces.cli.evaluate import evaluate
+from knowmvg.interfaces.cli.ground import ground
+from knowmvg.interfaces.cli.phantom import phantom
+from knowmvg.interfaces.cli.read import read
+from knowmvg.interfaces.cli.train import train
+
+UNEXPECTED, INTERRUPTED = 70, 130
+
+app = typer.Typer(
+    name="knowmvg",
+    help=f"Ground the phrases of a chest radiograph's report on its image.\n\n{DISCLAIMER}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"knowmvg {knowmvg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole; each command has its own help."""
+
+
+@app.command("version")
+def show_version() -> None:
+    """Show the version."""
+    _show_version(True)
+
+
+app.command("ground", rich_help_panel="Use a model")(ground)
+app.command("read", rich_help_panel="Use a model")(read)
+app.command("phantom", rich_help_panel="Make a model")(phantom)
+app.command("train", rich_help_panel="Make a model")(train)
+app.command("evaluate", rich_help_panel="Make a model")(evaluate)
+app.command("ablate", rich_help_panel="Make a model")(ablate)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    return ending(lambda: app(arguments))
+
+
+def ending(work: Callable[[], None]) -> int:
+    """Do ``work`` and return the exit code that belongs to its end; every error is told on standard error."""
+    try:
+        work()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KnowmvgError as error:
+        _show_traceback()
+        console.show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.err().print("knowmvg: interrupted; nothing half-written was left")
+        return INTERRUPTED
+    except Exception as error:
+        _show_traceback()
+        # the message of an unexpected error may quote its input, so that only its kind is named
+        words = f"knowmvg: unexpected {type(error).__name__}. Run again with KNOWMVG_DEBUG=1 and report the traceback."
+        console.err().print(Text(words, "bold red"))
+        return UNEXPECTED
+    return 0
+
+
+def _show_traceback() -> None:
+    if console.debugging():
+        traceback.print_exc()
+
+
+def run() -> None:
+    """The ``knowmvg`` command."""
+    code = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` say, has left: nothing to tell anybody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
