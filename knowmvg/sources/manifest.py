@@ -123,7 +123,7 @@ def read_masks(folder: Path, row: StudyRow) -> NDArray[np.uint16] | None:
 def load_study(folder: Path, row: StudyRow, *, masks: bool = False) -> Study:
     """The study of a manifest line with its image and labels in memory."""
     with Image.open(folder / row.image) as image:
-        pixels = np.asarray(image.convert("L"), dtype=np.float32) / 255
+        pixels = np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
     planes = read_masks(folder, row) if masks else None
     labels = []
     for phrase in row.phrases:

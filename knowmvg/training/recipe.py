@@ -111,7 +111,8 @@ class Recipe(_Part):
     """Everything that a run depends on."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, description="of the grounder's own training")
+    parts_seed: int = Field(default=0, ge=0, description="of the parts that runs share: frozen parts, language model")
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves it to torch")
     data: DataPart = DataPart()
     image_encoder: ImageEncoderPart = ImageEncoderPart()

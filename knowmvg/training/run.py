@@ -66,7 +66,7 @@ class Workplace:
 
     def part(self, stage: str, *depends: object) -> Path:
         """The folder of a stage, named by a hash of what it depends on."""
-        text = json.dumps([stage, self.fingerprint, self.recipe.seed, *depends], sort_keys=True, default=str)
+        text = json.dumps([stage, self.fingerprint, self.recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -88,7 +88,6 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     clock = _Clock(folder / "seconds.json")
     with clock("data"):
         work = _open_data(recipe, runs / "parts", report)
-    torch.manual_seed(recipe.seed)
     tokenizer, graph = _words(work)
     with clock("language"):
         language = _language(work, tokenizer)
@@ -109,7 +108,7 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     facts = _facts(recipe, work, clock.seconds, best)
     save_grounder(grounder, folder / "model", facts)
     _write_json(folder / "run.json", facts)
-    report(f"saved {folder / 'model'}; next: knowmvg evaluate {folder}")
+    report(f"saved {folder / 'model'}")
     return folder
 
 
@@ -182,7 +181,7 @@ def _words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
     if not (folder / "knowledge.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         graph = build_graph((phrase.phrase() for row in work.train for phrase in row.phrases), load_atlas())
-        spoken = (speak(recipe.seed, index)[0] for index in range(4000))
+        spoken = (speak(recipe.parts_seed, index)[0] for index in range(4000))
         texts = [*(row.report for row in work.train), *spoken, *graph.texts]
         GroundingTokenizer.train(texts, image_length, recipe.language.vocabulary).save(folder / "tokenizer.json")
         save_graph(graph, folder / "knowledge.json")
@@ -206,13 +205,13 @@ def _language_config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageM
 def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
     recipe, part = work.recipe, work.recipe.language
     folder = work.part("language", part, recipe.image_encoder.channels, recipe.image_encoder.canvas)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.parts_seed)
     model = LanguageModel(_language_config(recipe, tokenizer))
     weights = folder / "language.safetensors"
     if not weights.is_file():
         task = LanguageTask(model, tokenizer)
         schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
-        reports = SpokenBatches(recipe.seed, schedule.steps * schedule.accumulate, part.schedule.batch)
+        reports = SpokenBatches(recipe.parts_seed, schedule.steps * schedule.accumulate, part.schedule.batch)
         fit(
             task,
             reports,
@@ -221,7 +220,7 @@ def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
             {"text": 1.0},
             folder,
             stage="language",
-            seed=recipe.seed,
+            seed=recipe.parts_seed,
             report=work.report,
         )
         save_file(model.state_dict(), str(weights))
@@ -233,14 +232,14 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     recipe, part = work.recipe, work.recipe.segmenter
     folder = work.part("segmenter", recipe.image_encoder, part)
     classes = sorted({name for row in work.train for name, _ in structures(row)})
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.parts_seed)
     encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
     task = SegmenterTask(encoder, build_segmenter(_prompt_config(recipe)), len(classes))
     weights = folder / "segmenter.safetensors"
     if not weights.is_file():
         length = part.schedule.steps * part.schedule.batch * part.schedule.accumulate
         images = PromptedImages(
-            recipe.data.folder, work.train, classes, recipe.image_encoder.canvas, part.prompts, recipe.seed, length
+            recipe.data.folder, work.train, classes, recipe.image_encoder.canvas, part.prompts, recipe.parts_seed, length
         )
         fit(
             task,
@@ -250,7 +249,7 @@ def _segmenter(work: Workplace) -> SegmenterTask:
             WEIGHTS,
             folder,
             stage="segmenter",
-            seed=recipe.seed,
+            seed=recipe.parts_seed,
             report=work.report,
         )
         quality = mask_iou_by_class(task, recipe.data.folder, work.valid, recipe.image_encoder.canvas)

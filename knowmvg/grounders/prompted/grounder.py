@@ -109,7 +109,7 @@ class PromptedGrounder:
         self, studies: Sequence[Study], features: Tensor, queries: Sequence[Sequence[Query]]
     ) -> list[_Answer]:
         """The states that emit ``<BOX>`` in a given answer; where a phrase may have more boxes, the model is asked."""
-        counts = [[query.boxes or 1 for query in row] for row in queries]
+        counts = [[1 if query.boxes is None else query.boxes for query in row] for row in queries]
         prompts = [self.tokenizer.prompt(study.report) for study in studies]
         while True:
             texts = [[query.phrase.text for query in row] for row in queries]

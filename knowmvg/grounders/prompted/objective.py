@@ -36,7 +36,8 @@ TERMS = (
 
 
 def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
-    """Loss terms of a batch, each a scalar; a term is present when the model has the part that it teaches.
+    """Loss terms of a batch, each a scalar; a term is present when the model has the part that it teaches
+    and the batch has a box.
 
     ``text`` is equation 16, ``box_*`` equation 17. ``local_*`` teach the coarse box of equation 10, ``branch_*`` each
     branch of equations 12 and 14 by itself, ``mask_*`` the decoder's masks where the data has them, ``score`` the
@@ -48,6 +49,8 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
     }
+    if len(batch.boxes) == 0:
+        return terms
     placed = model.place(states[batch.box_rows, batch.box_columns], features, batch.box_rows)
     decoded, boxes = placed.decoded, batch.boxes
     terms["box_l1"] = smooth_l1(decoded.boxes.xyxy, boxes)
