@@ -23,7 +23,7 @@ def as_boxes(boxes: ArrayLike) -> FloatArray:
     array = np.asarray(boxes, dtype=np.float64)
     if array.size == 0:
         return array.reshape(0, 4)
-    if array.shape[-1] != 4:
+    if array.ndim == 0 or array.shape[-1] != 4:
         raise ValueError(f"expected boxes of shape [n, 4], got {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError("expected finite box coordinates, got NaN or infinity")
@@ -70,6 +70,13 @@ def _intersection_and_union(a: FloatArray, b: FloatArray) -> tuple[FloatArray, F
     return intersection, area_a + area_b - intersection
 
 
+def _paired(a: ArrayLike, b: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    first, second = as_boxes(a), as_boxes(b)
+    if len(first) != len(second):  # numpy would repeat a single box without a word
+        raise ValueError(f"expected as many boxes on both sides, got {len(first)} and {len(second)}")
+    return first, second
+
+
 def pairwise_iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     """Intersection over union of every box of ``a`` ``[n, 4]`` with every box of ``b`` ``[m, 4]``: ``[n, m]``.
 
@@ -81,8 +88,11 @@ def pairwise_iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """Intersection over union of the boxes of ``a`` and ``b`` one by one, ``[n]``."""
-    first, second = as_boxes(a), as_boxes(b)
+    """Intersection over union of the boxes of ``a`` and ``b`` one by one, ``[n]``.
+
+    Raises ``ValueError`` when they are not equally many.
+    """
+    first, second = _paired(a, b)
     intersection, union = _intersection_and_union(first, second)
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
@@ -90,9 +100,10 @@ def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
 def giou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     """Generalized IoU of the boxes of ``a`` and ``b`` one by one, ``[n]``, in ``[-1, 1]``.
 
-    Rezatofighi et al., CVPR 2019. Where both boxes are the same point, the value is 0.
+    Rezatofighi et al., CVPR 2019. Where both boxes are the same point, the value is 0. Raises ``ValueError`` when the
+    boxes are not equally many.
     """
-    first, second = as_boxes(a), as_boxes(b)
+    first, second = _paired(a, b)
     intersection, union = _intersection_and_union(first, second)
     hull_size = np.maximum(first[:, 2:], second[:, 2:]) - np.minimum(first[:, :2], second[:, :2])
     hull = np.clip(hull_size, 0, None).prod(axis=1)

@@ -42,7 +42,7 @@ class Frame:
         offset: canvas position of the stored image's top-left corner, ``(x, y)``.
 
     Raises:
-        ValueError: a size below one pixel, or a scale that is not positive and finite.
+        ValueError: a size below one pixel, a scale that is not positive and finite, or an offset that is not finite.
     """
 
     stored: Size
@@ -55,6 +55,8 @@ class Frame:
         object.__setattr__(self, "canvas", _checked_size("canvas", self.canvas))
         if not all(np.isfinite(s) and s > 0 for s in self.scale):
             raise ValueError(f"expected a positive, finite scale, got {self.scale}")
+        if not all(np.isfinite(o) for o in self.offset):
+            raise ValueError(f"expected a finite offset, got {self.offset}")
 
     @classmethod
     def letterbox(cls, stored: Size, canvas: Size, pixel_aspect: float = 1.0) -> Frame:
@@ -115,15 +117,20 @@ class Frame:
     def render(self, pixels: NDArray[np.generic], fill: float = 0.0) -> NDArray[np.float32]:
         """The stored image ``[H, W]`` resampled onto the canvas ``[h, w]`` as float32; outside it is ``fill``.
 
-        Area-weighted when shrinking, bilinear when growing.
+        Area-weighted when shrinking, bilinear when growing. Raises ``ValueError`` when ``pixels`` is not of the stored
+        size: it belongs to another frame.
         """
+        if pixels.shape != (self.stored[1], self.stored[0]):
+            raise ValueError(f"expected pixels [H, W] = {(self.stored[1], self.stored[0])}, got {pixels.shape}")
         return self._resample(pixels, self._inverse_affine(), self.canvas, fill, shrink=max(1 / s for s in self.scale))
 
     def render_back(self, canvas: NDArray[np.generic], fill: float = 0.0) -> NDArray[np.float32]:
-        """A map over the whole canvas, of any resolution ``[h, w]`` (a feature grid, say), resampled to stored ``[H, W]``.
+        """A map over the whole canvas, of any resolution ``[h, w]`` (a feature grid, say), in stored ``[H, W]``.
 
         Area-weighted when shrinking, bilinear when growing.
         """
+        if canvas.ndim != 2 or 0 in canvas.shape:
+            raise ValueError(f"expected a map of shape [h, w], got {canvas.shape}")
         rows, columns = canvas.shape
         kx, ky = columns / self.canvas[0], rows / self.canvas[1]
         affine = (self.scale[0] * kx, 0.0, self.offset[0] * kx, 0.0, self.scale[1] * ky, self.offset[1] * ky)
@@ -144,8 +151,6 @@ class Frame:
         source: NDArray[np.generic], affine: tuple[float, ...], size: Size, fill: float, shrink: float
     ) -> NDArray[np.float32]:
         """Resample with PIL: ``affine`` maps an output pixel to a source position; both count from pixel corners."""
-        if source.ndim != 2:
-            raise ValueError(f"expected a grey image of shape [H, W], got {source.shape}")
         image = Image.fromarray(np.ascontiguousarray(source, dtype=np.float32))
         width, height = size
         ax, _, cx, _, ay, cy = affine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from knowmvg.core.boxes import FloatArray, as_boxes
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 DISCLAIMER = "Research software, not a medical device: its results are not for clinical decisions."
 
@@ -57,7 +57,7 @@ class Side(StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # JSON knows no NaN
 
 
 class Phrase(_Record):
@@ -136,7 +136,7 @@ class GroundedPhrase(Phrase):
 class Grounding(_Record):
     """The answer for one study: 0 to n phrases, each with 0 to n boxes."""
 
-    schema_version: str = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
     image_size: tuple[int, int] = Field(description="[width, height] of the stored image in pixels")
     phrases: tuple[GroundedPhrase, ...] = ()
     model: str = Field(description="name of the model that answered")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.intervals import RESAMPLES, mean_interval, paired_difference
-from knowmvg.evaluation.metrics import THRESHOLDS
+from knowmvg.evaluation.metrics import THRESHOLD_NAMES
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, protocol_of, values
 from knowmvg.evaluation.tables import Table, TableRow
 
@@ -60,7 +60,7 @@ def ablation_table(rows: Sequence[Ablation], *, resamples: int = RESAMPLES, seed
     """
     if not rows:
         raise ValueError("expected at least one variant, got none")
-    accuracies = [f"acc@{t:g}" for t in THRESHOLDS]
+    accuracies = [f"acc@{t}" for t in THRESHOLD_NAMES]
     differences = ("mIoU minus first", f"{accuracies[-1]} minus first")
     header = ("variant", "KPS", "GLA", *accuracies, "mIoU", *differences, "seeds", "mIoU spread of seeds")
     order = rows[0].runs[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -65,6 +66,12 @@ class MeanBox:
         if not found:
             raise ValueError("expected training phrases with boxes, got none")
         return cls(found, fields)
+
+    def with_fields(self, n: int) -> MeanBox:
+        """The prior of the first ``n`` fields, from the same training studies."""
+        shorter = copy(self)
+        shorter.fields = self.fields[:n]
+        return shorter
 
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
         """Boxes for the labels' placed phrases: a prior reads no report and is told them (``oracle`` in ``run``)."""

@@ -12,11 +12,12 @@ from knowmvg.core.grounder import Grounder
 from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, MeanBox, Shuffled, blank
 from knowmvg.evaluation.files import write_text
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
+from knowmvg.evaluation.naming import Reader
 from knowmvg.evaluation.protocol import Result, View, as_is, run
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
 from knowmvg.evaluation.studies import Progress, Studies
 from knowmvg.evaluation.summary import summarise
-from knowmvg.evaluation.tables import NOTE, Row, finding_table, main_table
+from knowmvg.evaluation.tables import NOTE, Row, calibration_line, finding_table, main_table
 
 SCHEMA = "knowmvg.metrics/1"
 PRIORS = {
@@ -72,7 +73,8 @@ class Evaluation:
         """For each protocol the table of model and controls and the model's table by finding."""
         blocks = [f"# Evaluation of {self.name}\n", f"{NOTE}\n"]
         for part in self.parts:
-            blocks += [main_table(part.rows).to_markdown(), finding_table(part.rows[0]).to_markdown()]
+            blocks += [main_table(part.rows).to_markdown(), f"{calibration_line(part.rows[0])}\n"]
+            blocks.append(finding_table(part.rows[0]).to_markdown())
         return "\n".join([*blocks, *(f"Note: {note}\n" for note in self.notes)])
 
     def write(self, folder: Path) -> None:
@@ -102,6 +104,7 @@ def evaluate(
     controls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
+    reader: Reader | None = None,
     batch_size: int = 16,
     resamples: int = RESAMPLES,
     name: str = "model",
@@ -116,6 +119,7 @@ def evaluate(
         controls: compute the control rows too (the model runs three times instead of once).
         seed: of the shuffling and the bootstrap.
         progress: told stage, studies done and their number.
+        reader: tells finding and side of generated phrases that come without, for false boxes.
         batch_size: studies asked at once.
         resamples: of the bootstrap.
         name: the model's name in tables.
@@ -139,6 +143,7 @@ def evaluate(
                 studies,
                 view=row.view,
                 oracle=row.oracle,
+                reader=reader,
                 batch_size=batch_size,
                 progress=progress,
                 stage=f"{protocol.value}: {row.name}",
@@ -158,11 +163,12 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        rows += [_Control(name, MeanBox.fit(training_studies, f), oracle=True) for name, f in PRIORS.items()]
+        full = MeanBox.fit(training_studies, TEXT_ORACLE)  # one pass: the other priors know fewer of its fields
+        rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
-    except ValueError:
-        notes.append("No shuffled row: fewer than two patients have phrases.")
+    except ValueError as error:
+        notes.append(f"No shuffled row: {error}.")
     return [*rows, _Control(BLANK, grounder, blank)], notes
 
 

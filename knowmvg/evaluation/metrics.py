@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from knowmvg.core.boxes import FloatArray, as_boxes, pairwise_iou
 
 THRESHOLDS = (0.1, 0.3, 0.5)
-PAPER_NAMES = {0.1: "AP10", 0.3: "AP30", 0.5: "AP50"}
+THRESHOLD_NAMES = tuple(f"{t:g}" for t in THRESHOLDS)
 
 
 def matched_iou(predicted: ArrayLike, reference: ArrayLike) -> FloatArray:
@@ -21,7 +21,7 @@ def matched_iou(predicted: ArrayLike, reference: ArrayLike) -> FloatArray:
 
     A reference box without a partner has 0 (Kuhn 1955, as ``scipy.optimize.linear_sum_assignment``).
     """
-    overlaps = pairwise_iou(predicted, reference)
+    overlaps = np.minimum(pairwise_iou(predicted, reference), 1.0)  # rounding may leave nearly equal boxes above 1
     found = np.zeros(overlaps.shape[1])
     rows, columns = linear_sum_assignment(overlaps, maximize=True)
     found[columns] = overlaps[rows, columns]

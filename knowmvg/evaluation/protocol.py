@@ -19,7 +19,7 @@ from knowmvg.core.errors import ManifestError, ModelError
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import GroundedPhrase, Grounding, LabelledPhrase, Phrase, Study
 from knowmvg.evaluation import metrics
-from knowmvg.evaluation.naming import false_boxes, match_phrases, named
+from knowmvg.evaluation.naming import Reader, false_boxes, match_phrases, named
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, as_box
 from knowmvg.evaluation.studies import Progress, Studies, batches, count, patient_of
 
@@ -47,7 +47,10 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A study, what the model sees of it, all phrases of the shown report and the targets among the placed ones."""
+    """A study, what the model sees of it, all phrases of the shown report and the targets among the placed ones.
+
+    Targets are in the order of the shown report, in which a language model expects to be asked.
+    """
 
     study: Study
     shown: Study
@@ -71,6 +74,7 @@ def run(
     *,
     view: View = as_is,
     oracle: bool = False,
+    reader: Reader | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
     stage: str | None = None,
@@ -83,6 +87,7 @@ def run(
         studies: labelled studies; each is in memory only while its batch is asked.
         view: what the model sees instead of the study (for controls); scored against the study's own boxes.
         oracle: leave the labels on the study, for controls that are told the phrases. Never for a model.
+        reader: tells finding and side of generated phrases that come without, for false boxes.
         batch_size: studies asked at once.
         progress: told the studies done after each batch.
         stage: name of this run for ``progress``; the protocol's by default.
@@ -91,13 +96,14 @@ def run(
         ManifestError: two studies with the same identifier.
         ModelError: an answer that breaks the ``Grounder`` contract.
     """
-    score = _teacher_forced if protocol is Protocol.TEACHER_FORCED else _generate
+    forced = protocol is Protocol.TEACHER_FORCED
     samples: list[Sample] = []
     counts: list[StudyCount] = []
     seen: set[str] = set()
     for batch in batches(studies, batch_size):
         _remember(seen, batch)
-        for found, counted in score(grounder, [_case(study, view(study), oracle) for study in batch]):
+        cases = [_case(study, view(study), oracle) for study in batch]
+        for found, counted in _teacher_forced(grounder, cases) if forced else _generate(grounder, cases, reader):
             samples += found
             counts.append(counted)
         if progress is not None:
@@ -130,13 +136,12 @@ def _teacher_forced(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
     return scored
 
 
-def _generate(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
+def _generate(grounder: Grounder, cases: Sequence[_Case], reader: Reader | None) -> _Scored:
     answers = _checked(grounder.ground([case.shown for case in cases]), cases)
-    return [_score_generated(case, answer) for case, answer in zip(cases, answers, strict=True)]
+    return [_score_generated(case, named(answer.phrases, reader)) for case, answer in zip(cases, answers, strict=True)]
 
 
-def _score_generated(case: _Case, answer: Grounding) -> tuple[list[Sample], StudyCount]:
-    answered = named(answer.phrases)
+def _score_generated(case: _Case, answered: Sequence[GroundedPhrase]) -> tuple[list[Sample], StudyCount]:
     partners = match_phrases(answered, case.placed)
     samples = []
     for target in case.targets:
@@ -154,7 +159,14 @@ def _case(study: Study, shown: Study, oracle: bool) -> _Case:
     if sum(phrase.assertion.placed for phrase in phrases) < len(own):
         raise ValueError(f"expected a view with {len(own)} placed phrases or more, got fewer for study {study.id}")
     targets = [_Target(index, place, label) for place, (index, label) in enumerate(own) if len(label.boxes)]
+    placed = [phrase for phrase in phrases if phrase.assertion.placed]
+    targets.sort(key=lambda target: _reading_order(placed[target.place]))
     return _Case(study, shown if oracle else replace(shown, labels=()), phrases, tuple(targets))
+
+
+def _reading_order(phrase: Phrase) -> tuple[bool, tuple[int, int]]:
+    """Phrases as they stand in the report, then those that do not."""
+    return phrase.span is None, phrase.span or (0, 0)
 
 
 def _sample(protocol: Protocol, study: Study, target: _Target, answer: GroundedPhrase | None) -> Sample:
@@ -179,7 +191,7 @@ def _sample(protocol: Protocol, study: Study, target: _Target, answer: GroundedP
         matched=tuple(metrics.matched_iou(predicted, reference).tolist()),
         iou=iou,
         union_iou=metrics.union_iou(predicted, reference),
-        hits={f"{t:g}": iou >= t for t in metrics.THRESHOLDS},
+        hits={name: iou >= t for name, t in zip(metrics.THRESHOLD_NAMES, metrics.THRESHOLDS, strict=True)},
         gate=answer.evidence.gate if answer is not None and answer.evidence is not None else None,
     )
 

@@ -14,6 +14,7 @@ from knowmvg.core.boxes import FloatArray
 from knowmvg.core.errors import ManifestError
 from knowmvg.core.records import Side
 from knowmvg.evaluation.files import write_text
+from knowmvg.evaluation.metrics import THRESHOLD_NAMES
 
 Box = tuple[float, float, float, float]
 LINE_LIMIT = 1_000_000
@@ -90,8 +91,8 @@ def protocol_of(samples: Sequence[Sample]) -> Protocol:
 
 def values(samples: Sequence[Sample]) -> FloatArray:
     """IoU and the hit at each threshold as numbers ``[n, 1 + thresholds]``, the columns of every table."""
-    rows = [[sample.iou, *sample.hits.values()] for sample in samples]
-    return np.array(rows, dtype=np.float64).reshape(len(samples), -1)
+    rows = [[sample.iou, *(sample.hits[name] for name in THRESHOLD_NAMES)] for sample in samples]
+    return np.array(rows, dtype=np.float64).reshape(len(samples), 1 + len(THRESHOLD_NAMES))
 
 
 def in_order_of(samples: Sequence[Sample], other: Sequence[Sample]) -> list[Sample]:
@@ -123,13 +124,13 @@ def read_samples(path: Path) -> list[Sample]:
     if not path.is_file():
         raise ManifestError("a file of samples", f"none at {path}", "Write one with `knowmvg evaluate`.")
     found = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         number = 0
         while line := lines.readline(LINE_LIMIT):
             number += 1
             try:
                 found.append(Sample.model_validate_json(line))
-            except (ValidationError, UnicodeDecodeError) as error:
+            except ValidationError as error:
                 raise ManifestError(
                     f"a sample in line {number} of {path}", "another content", "Evaluate the model again."
                 ) from error

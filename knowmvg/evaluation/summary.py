@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.calibration import Calibration, calibrate
 from knowmvg.evaluation.intervals import RESAMPLES, Estimate, cluster_totals, estimate, quotient, resample
-from knowmvg.evaluation.metrics import THRESHOLDS
+from knowmvg.evaluation.metrics import THRESHOLD_NAMES
 from knowmvg.evaluation.protocol import Result
-from knowmvg.evaluation.samples import Protocol, Sample, StudyCount
+from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, values
 
 UNNAMED = "(no finding)"
 
@@ -64,7 +64,7 @@ class Summary(_Numbers):
     calibration: Calibration
 
 
-_NAMES = ("iou", *(f"{t:g}" for t in THRESHOLDS), "union")
+_NAMES = ("iou", *THRESHOLD_NAMES, "union")
 
 
 def summarise(result: Result, *, phrases_given: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Summary:
@@ -115,7 +115,8 @@ def _localise(
     findings = sorted({sample.finding or UNNAMED for sample in samples})
     groups = np.array([[True, *((s.finding or UNNAMED) == f for f in findings)] for s in samples], dtype=np.bool_)
     groups = groups.reshape(len(samples), 1 + len(findings))
-    table = np.array([[s.iou, *s.hits.values(), s.union_iou, 1.0] for s in samples], dtype=np.float64)
+    rest = np.array([[s.union_iou, 1.0] for s in samples], dtype=np.float64).reshape(len(samples), 2)
+    table = np.concatenate([values(samples), rest], axis=1)
     cube = groups[:, :, None] * table.reshape(len(samples), 1, len(_NAMES) + 1)  # [phrases, 1 + findings, columns]
     patients = [sample.patient for sample in samples]
     totals = cluster_totals(cube.reshape(len(samples), cube.shape[1] * cube.shape[2]), patients)
@@ -149,7 +150,7 @@ def _localisation(means: FloatArray, draws: FloatArray | None, phrases: int, pat
         n_phrases=phrases,
         n_patients=patients,
         miou=found["iou"],
-        acc={name: found[name] for name in _NAMES[1:-1]},
+        acc={name: found[name] for name in THRESHOLD_NAMES},
         union_iou=found["union"],
     )
 
@@ -157,6 +158,6 @@ def _localisation(means: FloatArray, draws: FloatArray | None, phrases: int, pat
 def _macro(means: FloatArray, draws: FloatArray | None, patients: int) -> Macro:
     """Means over findings; a finding that a resample did not draw is left out of that resample."""
     if draws is None:
-        return Macro(n_findings=0, miou=None, acc=dict.fromkeys(_NAMES[1:-1]))
+        return Macro(n_findings=0, miou=None, acc=dict.fromkeys(THRESHOLD_NAMES))
     found = _estimates(means.mean(axis=0), np.nanmean(draws[:, 1:], axis=1), patients)
-    return Macro(n_findings=len(means), miou=found["iou"], acc={name: found[name] for name in _NAMES[1:-1]})
+    return Macro(n_findings=len(means), miou=found["iou"], acc={name: found[name] for name in THRESHOLD_NAMES})

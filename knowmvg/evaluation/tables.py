@@ -104,6 +104,16 @@ def finding_table(row: Row) -> Table:
     return Table(f"{row.name}, by finding", row.protocol, header, tuple(lines))
 
 
+def calibration_line(row: Row) -> str:
+    """One sentence on whether the row's scores tell its IoU."""
+    found = row.summary.calibration
+    if found.gap is None:
+        return "Scores: no phrase was given a box."
+    rank = "undefined" if found.spearman is None else f"{found.spearman:.3f}"
+    boxed = f"over {found.n} phrases with a box"
+    return f"Scores {boxed}: Spearman correlation with IoU {rank}, mean score minus mean IoU {found.gap:+.3f}."
+
+
 def _main_cells(row: Row) -> tuple[Cell, ...]:
     summary, names = row.summary, row.summary.identification
     naming = (names.f1, names.false_box_rate) if names is not None else (None, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
@@ -141,17 +140,22 @@ class KnowledgeGraph(_Record):
 
 
 def save_graph(graph: KnowledgeGraph, path: Path | str) -> None:
-    """Write ``graph`` as JSON (schema ``knowmvg.graph/1``), whole or not at all."""
+    """Write ``graph`` as JSON (schema ``knowmvg.graph/1``), whole or not at all.
+
+    Raises:
+        KnowledgeError: the place cannot be written to; what was there stays as it was.
+    """
     path = Path(path)
-    text = json.dumps(graph.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    text = json.dumps(graph.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        expected = f"a file that can be written at {path}"
+        raise KnowledgeError(expected, str(error.strerror or error), "Give an existing, writable folder.") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def load_graph(path: Path | str) -> KnowledgeGraph:

@@ -43,12 +43,13 @@ class _Row(BaseModel):
 
 
 class CueRule(_Row):
-    """Cues of one kind; ``reach`` counts words; a ``fresh`` cue starts a new statement and ends a negation before it."""
+    """Cues of one kind; ``reach`` counts words, the head of report_language.yaml explains the rest."""
 
     kind: CueKind
     direction: Direction
     reach: int = Field(ge=0, le=40)
     fresh: bool = False
+    closing: bool = False
     patterns: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("patterns")
@@ -67,6 +68,10 @@ class ReportLanguage(_Row):
     cues: tuple[CueRule, ...]
     places: dict[Side, tuple[str, ...]]
     zones: dict[str, tuple[str, ...]]
+    affirming: tuple[str, ...]
+    links: tuple[str, ...]
+    measures: tuple[str, ...]
+    carriers: tuple[str, ...]
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]
 

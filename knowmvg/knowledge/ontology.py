@@ -8,17 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Side
+from knowmvg.knowledge.atlas_file import read_atlas_file
 from knowmvg.knowledge.vocabulary import FindingTerms, Vocabulary, ZoneTerms, words_of
 
 ATLAS_SCHEMA = "knowmvg.atlas/1"
 ATLAS_PATH = Path(__file__).parent / "data" / "atlas.yaml"
-MAX_BYTES = 2**20
-_PAIRED = "<side>"
 # Parts of the body to which the zones of the lung apply.
 _ZONED = ("lungs", "pleura")
 
@@ -135,8 +133,7 @@ def load_atlas(path: Path | str | None = None) -> Atlas:
         KnowledgeError: the file is missing, too large, not YAML, or an entry is wrong; the message names the entry.
     """
     path = ATLAS_PATH if path is None else Path(path)
-    raw = _read_yaml(path)
-    raw = _expand(raw) if isinstance(raw, dict) else raw
+    raw = read_atlas_file(path)
     try:
         return Atlas.model_validate(raw)
     except ValidationError as error:
@@ -144,24 +141,6 @@ def load_atlas(path: Path | str | None = None) -> Atlas:
 
 
 _ADVICE = "Correct the entry; the comment at the head of the shipped atlas.yaml explains the format."
-
-
-def _read_yaml(path: Path) -> Any:
-    expected = f"an atlas file of at most {MAX_BYTES} bytes"
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise KnowledgeError(expected, f"{size} bytes at {path}", "Give the right file.")
-        text = path.read_text(encoding="utf-8")
-        # Aliases can make a small file expand without bound.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise KnowledgeError("an atlas without YAML aliases", f"an alias in {path}", "Write the entry out.")
-        return yaml.safe_load(text)
-    except OSError as error:
-        raise KnowledgeError(expected, f"{error.strerror} at {path}", "Give an existing file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise KnowledgeError("an atlas in YAML and UTF-8", f"{reason} in {path}", "Correct the file.") from error
 
 
 def _first(error: ValidationError, raw: Any) -> str:
@@ -173,36 +152,6 @@ def _first(error: ValidationError, raw: Any) -> str:
         where[1] = repr(entry.get("name", f"number {int(where[1]) + 1}")) if isinstance(entry, dict) else where[1]
     message = problem["msg"].removeprefix("Value error, ")
     return f"{' > '.join(where)}: {message}" if where else message
-
-
-def _expand(raw: dict[str, Any]) -> dict[str, Any]:
-    """Both sides of what is written once with ``<side>``; what is not understood is left for the validation."""
-    expanded = dict(raw)
-    if isinstance(raw.get("sites"), list):
-        expanded["sites"] = [site for entry in raw["sites"] for site in _each_side(entry)]
-    if isinstance(raw.get("findings"), list):
-        expanded["findings"] = [_with_sides(entry) for entry in raw["findings"]]
-    return expanded
-
-
-def _each_side(entry: Any) -> list[Any]:
-    if not isinstance(entry, dict) or _PAIRED not in str(entry.get("name")):
-        return [entry]
-    return [
-        {key: value.replace(_PAIRED, side) if isinstance(value, str) else value for key, value in entry.items()}
-        | {"side": side}
-        for side in ("left", "right")
-    ]
-
-
-def _with_sides(entry: Any) -> Any:
-    if not isinstance(entry, dict) or not isinstance(entry.get("sites"), list):
-        return entry
-    sites = []
-    for name in entry["sites"]:
-        paired = isinstance(name, str) and _PAIRED in name
-        sites += [name.replace(_PAIRED, side) for side in ("left", "right")] if paired else [name]
-    return entry | {"sites": sites}
 
 
 def _problems(atlas: Atlas) -> Iterator[str]:
@@ -229,6 +178,9 @@ def _problems(atlas: Atlas) -> Iterator[str]:
         sides = {atlas.site[name].side for name in finding.sites if name in atlas.site} - {None}
         if len(sides) == 1:
             yield f"finding {finding.name!r} has sites on the {sides.pop()} side only"
+        # The line goes into the texts of both sides, where it would contradict one.
+        if {"left", "right"} & set(words_of(finding.about)):
+            yield f"finding {finding.name!r} has 'left' or 'right' in its line `about`"
 
 
 def _repeated(atlas: Atlas) -> Iterator[str]:

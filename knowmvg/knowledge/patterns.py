@@ -1,9 +1,9 @@
 """Word patterns: what the lexicon and the reading rules are written in, and the one-pass matcher that finds them.
 
 A pattern is a line of words, ``(a|b c|)`` gives alternatives (an empty one makes the group optional) and ``*`` stands
-for up to four words inside one clause: ``(heart|cardiac silhouette) * enlarged``. Words are compared in lower case and
-singular, hyphens separate words. All patterns go into one trie that is walked once from every word, so the time is
-linear in the text whatever it holds.
+for up to six words inside one statement: ``(heart|cardiac silhouette) * enlarged``; words that open a new statement
+(``GAP_BARRIERS``) end it. Words are compared in lower case and singular, hyphens separate words. All patterns go into
+one trie that is walked once from every word, so the time is linear in the text whatever it holds.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from itertools import product
 from typing import Generic, TypeVar
 
 GAP = "*"
-GAP_WORDS = 4
+GAP_WORDS = 6
+GAP_BARRIERS = frozenset(["although", "but", "clear", "however", "normal", "there", "unremarkable", "with", "without"])
 MAX_ALTERNATIVES = 4096
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)?|_+|[^\w\s]")
-_JOINING_HYPHEN = re.compile(r"(?<=\w)[-‐‑](?=\w)")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|_+|[^\w\s]")
+_JOINING_HYPHEN = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)")
+_HYPHENS = ("-", "\u2010", "\u2011")
 _GROUP = re.compile(r"\(([^()]*)\)")
 _IRREGULAR = {
     "apices": "apex",
     "atelectases": "atelectasis",
     "bullae": "bulla",
     "does": "does",
+    "granulomata": "granuloma",
     "hila": "hilum",
     "hili": "hilum",
     "lungs": "lung",
@@ -72,29 +75,33 @@ def lemma(word: str) -> str:
 def split_words(text: str, start: int = 0, end: int | None = None) -> list[Word]:
     """The words and punctuation marks of ``text[start:end]``, with their places in ``text``."""
     stop = len(text) if end is None else end
-    found = []
+    found: list[Word] = []
     for token in _TOKEN.finditer(text, start, stop):
         raw = token.group().lower()
-        if raw in "-‐‑" and _JOINING_HYPHEN.match(text, token.start(), stop):
+        if raw in _HYPHENS and _JOINING_HYPHEN.match(text, token.start(), stop):
             continue
-        found.append(Word(raw, lemma(raw), token.start(), token.end()))
+        found.extend(_contracted(raw, token.start(), token.end()))
     return found
+
+
+def _contracted(raw: str, start: int, end: int) -> tuple[Word, ...]:
+    """One word, or two for "isn't" and "can't"."""
+    if len(raw) < 5 or raw[-3] != "n" or raw[-2] not in "'\u2019" or raw[-1] != "t" or end - start != len(raw):
+        return (Word(raw, lemma(raw), start, end),)
+    verb = "can" if raw.startswith("ca") else raw[:-3]
+    return Word(verb, verb, start, end - 3), Word("not", "not", end - 3, end)
 
 
 @dataclass(frozen=True, slots=True)
 class Match(Generic[T]):
-    """A pattern with ``value`` found at words ``[first, last)``."""
+    """Patterns found at words ``[first, last)``, with the values of all that fit exactly there."""
 
-    value: T
+    values: tuple[T, ...]
     first: int
     last: int
 
     def __len__(self) -> int:
         return self.last - self.first
-
-    def overlaps(self, other: Match[T]) -> bool:
-        """Whether both share a word."""
-        return self.first < other.last and other.first < self.last
 
 
 @dataclass(slots=True)
@@ -130,20 +137,20 @@ class PatternTrie(Generic[T]):
         found: list[Match[T]] = []
         for first, word in enumerate(words):
             if word.lemma in self._root.children:
-                ends = {(last, id(value)): Match(value, first, last) for last, value in self._walk(words, first)}
-                found.extend(sorted(ends.values(), key=lambda match: -match.last))
+                ends = dict(self._walk(words, first))
+                found.extend(Match(ends[last], first, last) for last in sorted(ends, reverse=True))
         return found
 
     def find_longest(self, words: Sequence[Word]) -> list[Match[T]]:
         """Matches without overlap: where two share a word the longer one stays, or the earlier of equals."""
         return without_overlap(self.find(words))
 
-    def _walk(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, T]]:
+    def _walk(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, tuple[T, ...]]]:
         stack: list[tuple[_Node[T], int]] = [(self._root, first)]
         while stack:
             node, place = stack.pop()
-            for value in node.values:
-                yield place, value
+            if node.values:
+                yield place, tuple(node.values)
             if node.after_gap is not None:
                 stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place))
             if place < len(words) and (child := node.children.get(words[place].lemma)) is not None:
@@ -164,7 +171,7 @@ def without_overlap(matches: Iterable[Match[T]]) -> list[Match[T]]:
 
 def expand(pattern: str) -> list[tuple[str, ...]]:
     """All word lines of a pattern, normalised. Raises ``ValueError`` for unbalanced groups or a line without words."""
-    parts = _GROUP.split(pattern.lower().replace("-", " "))
+    parts = _GROUP.split(_JOINING_HYPHEN.sub(" ", pattern.lower()))
     if any(mark in part for part in parts for mark in "()") or any("|" in part for part in parts[::2]):
         raise ValueError(f"expected balanced groups without nesting, got {pattern!r}")
     choices = [part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
@@ -182,5 +189,8 @@ def expand(pattern: str) -> list[tuple[str, ...]]:
 def _gaps(words: Sequence[Word], place: int) -> Iterator[int]:
     for skip in range(GAP_WORDS + 1):
         yield skip
-        if place + skip >= len(words) or words[place + skip].is_mark:
+        if place + skip >= len(words):
+            return
+        word = words[place + skip]
+        if word.is_mark or word.lemma in GAP_BARRIERS:
             return

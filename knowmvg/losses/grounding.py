@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from knowmvg.nn.box_ops import iou_and_giou
+from knowmvg.losses.overlap import iou_and_giou
 
 
 def phrase_identification(logits: Tensor, targets: Tensor) -> Tensor:

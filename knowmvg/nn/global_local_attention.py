@@ -93,9 +93,17 @@ class GlobalLocalAttention(nn.Module):
             literal reading; a decoder that never saw such tokens draws noise), ``text+box`` adds ``p_loc`` without
             knowledge, ``box`` is ``p_loc`` alone. Recommended: ``box`` or ``text+box`` (docs/deviations.md).
         gate: ``scalar`` or ``phrase``.
+        detach_local: whether ``b_loc`` passes no gradient where it is a prompt.
     """
 
-    def __init__(self, decoder: nn.Module, channels: int, mask_from: str = "text", gate: str = "scalar") -> None:
+    def __init__(
+        self,
+        decoder: nn.Module,
+        channels: int,
+        mask_from: str = "text",
+        gate: str = "scalar",
+        detach_local: bool = False,
+    ) -> None:
         super().__init__()
         if mask_from not in ("text", "text+box", "box"):
             raise ValueError(f"expected mask_from text|text+box|box, got {mask_from!r}")
@@ -104,6 +112,7 @@ class GlobalLocalAttention(nn.Module):
         self.mask_prompt = MaskPrompt()
         self.gate = Gate(channels, gate)
         self.mask_from = mask_from
+        self.detach_local = detach_local
 
     def forward(
         self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
@@ -119,7 +128,8 @@ class GlobalLocalAttention(nn.Module):
         """
         text = torch.cat([box_embedding.unsqueeze(1), knowledge], dim=1)
         local_box = self.local_prompt.box(box_embedding)
-        corners = self.local_prompt.tokens(local_box, segmenter.prompt_encoder)
+        placed = local_box.detach() if self.detach_local else local_box
+        corners = self.local_prompt.tokens(placed, segmenter.prompt_encoder)
         prompted_by = {
             "text": text,
             "text+box": torch.cat([box_embedding.unsqueeze(1), corners], dim=1),

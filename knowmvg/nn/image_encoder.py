@@ -23,7 +23,7 @@ class ImageEncoderConfig:
     """
 
     canvas: int = 256
-    channels: int = 96
+    channels: int = 64
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: tuple[int, int, int] = (1, 2, 2)
     attention: int = 2

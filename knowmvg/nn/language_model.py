@@ -35,7 +35,7 @@ class LanguageModelConfig:
     width: int = 192
     layers: int = 4
     heads: int = 6
-    image_channels: int = 96
+    image_channels: int = 64
     image_grid: int = 32
     image_tokens: int = 8
     image_token_id: int = 0

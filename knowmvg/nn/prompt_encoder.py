@@ -24,12 +24,12 @@ class PromptConfig:
         heads: attention heads.
     """
 
-    channels: int = 96
+    channels: int = 64
     canvas: int = 256
     grid: int = 32
-    mlp: int = 192
+    mlp: int = 128
     layers: int = 2
-    heads: int = 8
+    heads: int = 4
 
     @property
     def mask(self) -> int:
@@ -55,7 +55,9 @@ def build_prompt_encoder(config: PromptConfig) -> Any:
     prompt = SamPromptEncoderConfig(
         hidden_size=config.channels, image_size=config.canvas, patch_size=config.canvas // config.grid
     )
-    return SamPromptEncoder(SamConfig(vision, prompt, _decoder_config(config)))
+    return SamPromptEncoder(
+        SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=_decoder_config(config))
+    )
 
 
 def build_mask_decoder(config: PromptConfig) -> Any:

@@ -17,11 +17,17 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
 )
 
 from knowmvg.core.errors import ImageError
@@ -34,6 +40,16 @@ from knowmvg.sources.limits import MAX_FILE_BYTES, refusal
 
 # Colour channels of a grey picture stored as RGB differ by no more than rounding and lossy compression.
 _GREY_TOLERANCE = 16
+
+# On damaged streams pylibjpeg-rle panics and gdcm may end the process, past every `except`; these decoders raise.
+_DECODERS = {
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: "pillow",
+    JPEG2000: "pylibjpeg",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+}
 
 
 def read_dicom(path: Path) -> Radiograph:
@@ -91,7 +107,6 @@ def _check_deflated(path: Path) -> None:
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return
-        stream.seek(0)
         meta = read_file_meta_info(path)
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return
@@ -109,7 +124,7 @@ def _decoded(path: Path, header: Dataset) -> NDArray[np.integer[Any]]:
         check_codestream(path, header)
     if "PixelRepresentation" not in header:
         header.PixelRepresentation = 0
-    array = pixel_array(header)
+    array: NDArray[np.integer[Any]] = pixel_array(header, decoding_plugin=_DECODERS.get(syntax, ""))
     if array.ndim == 3:
         return _grey_of_colour(path, header, array)
     if array.ndim != 2 or str(header.PhotometricInterpretation) not in ("MONOCHROME1", "MONOCHROME2"):
@@ -126,7 +141,8 @@ def _stored_bits(array: NDArray[np.integer[Any]], header: Dataset) -> NDArray[np
     below = high + 1 - int(header.BitsStored)
     if above < 0 or below < 0:
         raise ValueError("expected the stored bits inside the allocated ones")
-    return np.right_shift(np.left_shift(array, above), above + below)
+    stored: NDArray[np.integer[Any]] = np.right_shift(np.left_shift(array, above), above + below)
+    return stored
 
 
 def _grey_of_colour(path: Path, header: Dataset, array: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

@@ -29,9 +29,9 @@ def to_display(stored: NDArray[np.integer[Any]], header: Dataset) -> tuple[NDArr
     over its full range if it has 8 bits, else between ``PERCENTILES``. Padding pixels become 0.
     """
     low = int(stored.min())
-    index = stored.astype(np.int32) - low
-    counts = np.bincount(index.ravel())
-    values = np.arange(low, low + counts.size)
+    index = (stored.astype(np.int32) - low).astype(np.uint16)
+    values = np.arange(low, int(stored.max()) + 1)
+    counts = _counts(index, values.size)
     padding = _padding(values, header)
     if counts[~padding].sum() > 0:
         counts = np.where(padding, 0, counts)
@@ -46,6 +46,12 @@ def to_display(stored: NDArray[np.integer[Any]], header: Dataset) -> tuple[NDArr
     return np.asarray(shown, dtype=np.float32)[index], notes
 
 
+def _counts(index: NDArray[np.uint16], size: int) -> NDArray[np.int64]:
+    """How often each value occurs; in pieces, because ``bincount`` works on a copy of 8 bytes a pixel."""
+    pieces = np.array_split(index.ravel(), max(1, index.size >> 20))
+    return np.asarray(sum(np.bincount(piece, minlength=size) for piece in pieces), dtype=np.int64)
+
+
 def _padding(values: NDArray[np.int64], header: Dataset) -> NDArray[np.bool_]:
     first = _number(header, "PixelPaddingValue")
     if first is None:
@@ -58,14 +64,14 @@ def _padding(values: NDArray[np.int64], header: Dataset) -> NDArray[np.bool_]:
 def _modality(values: NDArray[np.int64], header: Dataset, notes: list[str]) -> Floats:
     table = header.get("ModalityLUTSequence")
     if table:
-        return _look_up(table[0], values.astype(np.float64), header)[0]
+        return _look_up(table[0], values, header)[0]
     slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
     if slope is None or intercept is None:
         return values.astype(np.float64)
     if slope == 0:
         notes.append("the file's rescale slope is 0 and was left out")
         return values.astype(np.float64)
-    return values * slope + intercept
+    return np.asarray(values * slope + intercept, dtype=np.float64)
 
 
 def _voi(measured: Floats, counts: NDArray[np.int64], header: Dataset, notes: list[str]) -> Floats:
@@ -85,19 +91,19 @@ def _voi(measured: Floats, counts: NDArray[np.int64], header: Dataset, notes: li
 def _full_range(measured: Floats, header: Dataset) -> Floats:
     stored = np.array([-128, 127] if header.PixelRepresentation else [0, 255])
     low, high = np.sort(_modality(stored, header, []))
-    return np.clip((measured - low) / (high - low), 0, 1)
+    return _ramp(measured, float(low), float(high))
 
 
 def _voi_of_file(measured: Floats, header: Dataset, notes: list[str]) -> Floats | None:
     table = header.get("VOILUTSequence")
     if table:
         mapped, top = _look_up(table[0], measured, header)
-        return np.clip(mapped / top, 0, 1)
+        return _ramp(mapped, 0, top)
     centre, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
     if centre is None or width is None:
         return None
     function = str(header.get("VOILUTFunction") or "LINEAR")
-    if width <= 0 or (function == "LINEAR" and width < 1):
+    if width <= 0 or (width < 1 and function not in ("LINEAR_EXACT", "SIGMOID")):
         notes.append("the file's window has an impossible width and was left out")
         return None
     return window(measured, centre, width, function)
@@ -112,10 +118,10 @@ def window(values: Floats, centre: float, width: float, function: str = "LINEAR"
     if function == "SIGMOID":
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))))
     if function == "LINEAR_EXACT":
-        return np.clip((values - centre) / width + 0.5, 0, 1)
+        return _ramp(values, centre - width / 2, centre + width / 2)
     if width == 1:  # the standard's step: dark up to centre - 0.5, bright above
         return np.where(values > centre - 0.5, 1.0, 0.0)
-    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+    return _ramp(values, centre - width / 2, centre + width / 2 - 1)
 
 
 def _percentile_window(measured: Floats, counts: NDArray[np.int64]) -> Floats:
@@ -123,7 +129,11 @@ def _percentile_window(measured: Floats, counts: NDArray[np.int64]) -> Floats:
     if high <= low:
         present = measured[counts > 0]
         low, high = float(present.min()), float(present.max())
-    return np.clip((measured - low) / max(high - low, 1e-9), 0, 1)
+    return _ramp(measured, low, high)
+
+
+def _ramp(values: Floats, low: float, high: float) -> Floats:
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-9), 0, 1), dtype=np.float64)
 
 
 def _percentiles(values: Floats, counts: NDArray[np.int64], percents: tuple[float, ...]) -> list[float]:
@@ -151,7 +161,7 @@ def _inverted(header: Dataset, notes: list[str]) -> bool:
     return shape == "INVERSE"
 
 
-def _look_up(item: Dataset, values: Floats, header: Dataset) -> tuple[Floats, int]:
+def _look_up(item: Dataset, values: NDArray[Any], header: Dataset) -> tuple[Floats, int]:
     """``values`` through the LUT of a sequence item, and the largest value that its entries may have."""
     entries, first, bits = (int(v) for v in item.LUTDescriptor)
     entries = entries or 2**16

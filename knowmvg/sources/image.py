@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from struct import unpack_from
 
 from knowmvg.core.records import Radiograph
 from knowmvg.sources.limits import MAX_FILE_BYTES, refusal
@@ -26,7 +27,6 @@ _OTHERS = {
     b"<": "markup text",
     b"{": "JSON text",
 }
-_HEADERLESS_DICOM = (b"\x02\0\0\0", b"\x08\0\0\0", b"\x08\0\x01\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\0\x08\0")
 
 
 def read_radiograph(path: Path) -> Radiograph:
@@ -40,7 +40,7 @@ def read_radiograph(path: Path) -> Radiograph:
     """
     path = Path(path)
     head = _first_bytes(path)
-    if head[128:132] == b"DICM" or head.startswith(_HEADERLESS_DICOM):
+    if head[128:132] == b"DICM" or _bare_dicom(head):
         from knowmvg.sources.dicom import read_dicom  # pydicom takes half a second to import
 
         return read_dicom(path)
@@ -50,6 +50,14 @@ def read_radiograph(path: Path) -> Radiograph:
         return read_raster(path)
     found = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "a file of unknown content")
     raise refusal(path, EXPECTED, found, "Convert it to PNG or export the DICOM file.")
+
+
+def _bare_dicom(head: bytes) -> bool:
+    """Whether a file without preamble opens with an element of group 2 or 8, as old archives write them."""
+    if len(head) < 8:
+        return False
+    little, big = unpack_from("<HH", head), unpack_from(">HH", head)
+    return any(group in (2, 8) and element < 0x100 for group, element in (little, big))
 
 
 def _first_bytes(path: Path) -> bytes:

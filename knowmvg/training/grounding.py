@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
-from knowmvg.nn.box_ops import iou_and_giou
+from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.training.cache import FeatureCache
 from knowmvg.training.language import LanguageTask, Spoken, speak
 

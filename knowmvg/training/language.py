@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from knowmvg.core.records import Side
 from knowmvg.grounders.prompted.batch import right_padded
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.losses.grounding import phrase_identification
 from knowmvg.nn.language_model import LanguageModel
-from knowmvg.sources.phantom.report import sample_findings, write_report
+from knowmvg.sources.phantom.report import named_lesions, sample_findings, write_report
 
 Spoken = tuple[str, list[tuple[str, int]]]
 
@@ -22,22 +21,31 @@ Spoken = tuple[str, list[tuple[str, int]]]
 def speak(seed: int, index: int) -> Spoken:
     """Report ``index`` of a seed with its answer: the placed phrases in order, each with its number of boxes."""
     rng = np.random.default_rng([seed, 3, index])
-    written = write_report(sample_findings(rng), rng)
+    findings = sample_findings(rng)
+    written = write_report(findings, rng)
     placed = sorted((p for p in written.phrases if p.assertion.placed), key=lambda p: p.span)
-    return written.text, [(p.text, 2 if p.side is Side.BILATERAL else 1) for p in placed]
+    return written.text, [(p.text, len(named_lesions(p, findings))) for p in placed]
 
 
-class SpokenReports(Dataset[Spoken]):
-    """``length`` simulated reports; report ``i`` depends on the seed and ``i`` alone."""
+class SpokenBatches(Dataset[list[Spoken]]):
+    """``length`` batches of simulated reports of about equal length; batch ``i`` depends on the seed and ``i`` alone.
 
-    def __init__(self, seed: int, length: int) -> None:
-        self.seed, self.length = seed, length
+    Reports are drawn ``shelf`` batches at a time and sorted by length: short ones are not padded to the longest.
+    """
+
+    shelf = 8
+
+    def __init__(self, seed: int, length: int, batch: int) -> None:
+        self.seed, self.length, self.batch = seed, length, batch
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Spoken:
-        return speak(self.seed, index)
+    def __getitem__(self, index: int) -> list[Spoken]:
+        shelf, place = divmod(index, self.shelf)
+        size = self.shelf * self.batch
+        reports = sorted((speak(self.seed, shelf * size + i) for i in range(size)), key=lambda spoken: len(spoken[0]))
+        return reports[place * self.batch : (place + 1) * self.batch]
 
 
 class LanguageTask(nn.Module):
@@ -47,6 +55,10 @@ class LanguageTask(nn.Module):
         super().__init__()
         self.language = language
         self._tokenizer = [tokenizer]  # not a part of the state
+
+    def collate_batches(self, batches: Sequence[list[Spoken]]) -> dict[str, Tensor]:
+        """Batches as one."""
+        return self.collate([spoken for batch in batches for spoken in batch])
 
     def collate(self, reports: Sequence[Spoken]) -> dict[str, Tensor]:
         """Reports as ids with the positions that predict the answer; no image placeholder is in the prompt."""

@@ -28,6 +28,7 @@ class DataPart(_Part):
     studies: int = Field(default=12_000, ge=10)
     seed: int = 2026
     size: int = Field(default=256, ge=64, le=1024)
+    splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
 
 
 class Schedule(_Part):
@@ -53,7 +54,7 @@ class ImageEncoderPart(_Part):
     """Sizes of the image encoder (nn.image_encoder.ImageEncoderConfig)."""
 
     canvas: int = Field(default=256, multiple_of=32)
-    channels: int = Field(default=96, multiple_of=16)
+    channels: int = Field(default=64, multiple_of=16)
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: tuple[int, int, int] = (1, 2, 2)
     attention: int = Field(default=2, ge=0)
@@ -64,7 +65,8 @@ class SegmenterPart(_Part):
 
     schedule: Schedule
     prompts: int = Field(default=5, ge=1, description="structures that are prompted in each image of a batch")
-    mlp: int = 192
+    mlp: int = 128
+    heads: int = Field(default=4, ge=1)
 
 
 class LanguagePart(_Part):
@@ -95,6 +97,7 @@ class VariantPart(_Part):
     head: Literal["token", "edge"] = "edge"
     draws_masks: bool = False
     mask_from: Literal["text", "text+box", "box"] = "text"
+    detach_local: bool = False
     gate: Literal["scalar", "phrase"] = "scalar"
 
     @model_validator(mode="after")

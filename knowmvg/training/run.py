@@ -38,7 +38,7 @@ from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.cache import FeatureCache, cache_features
 from knowmvg.training.grounding import Draws, GroundingTask, validate
-from knowmvg.training.language import LanguageTask, SpokenReports, node_text_states, speak
+from knowmvg.training.language import LanguageTask, SpokenBatches, node_text_states, speak
 from knowmvg.training.recipe import Recipe, read_recipe, write_recipe
 from knowmvg.training.segmenter import (
     WEIGHTS,
@@ -143,13 +143,20 @@ def _open_data(recipe: Recipe, parts: Path, report: Report) -> Workplace:
     data = recipe.data
     if not (data.folder / "manifest.jsonl").is_file():
         report(f"data: simulating {data.studies} studies into {data.folder}")
-        write_dataset(data.folder, studies=data.studies, seed=data.seed, size=data.size, progress=_every(report, 1000))
+        write_dataset(
+            data.folder,
+            studies=data.studies,
+            seed=data.seed,
+            size=data.size,
+            splits=data.splits,
+            progress=_every(report, 1000),
+        )
     rows = list(read_rows(data.folder))
     train_rows = [row for row in rows if row.split == "train"]
-    valid_rows = [row for row in rows if row.split in ("valid", "val", "validation")]
+    valid_rows = [row for row in rows if row.split == "val"]
     if not train_rows or not valid_rows:
         raise ManifestError(
-            "studies in the splits train and valid", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
+            "studies in the splits train and val", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
         )
     fingerprint = hashlib.sha256((data.folder / "manifest.jsonl").read_bytes()).hexdigest()
     return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, report)
@@ -204,12 +211,13 @@ def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
     weights = folder / "language.safetensors"
     if not weights.is_file():
         task = LanguageTask(model, tokenizer)
-        reports = SpokenReports(recipe.seed, part.schedule.steps * part.schedule.batch * part.schedule.accumulate)
+        schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
+        reports = SpokenBatches(recipe.seed, schedule.steps * schedule.accumulate, part.schedule.batch)
         fit(
             task,
             reports,
-            task.collate,
-            part.schedule,
+            task.collate_batches,
+            schedule,
             {"text": 1.0},
             folder,
             stage="language",
@@ -257,7 +265,13 @@ def _segmenter(work: Workplace) -> SegmenterTask:
 
 def _prompt_config(recipe: Recipe) -> PromptConfig:
     side = recipe.image_encoder.canvas
-    return PromptConfig(channels=recipe.image_encoder.channels, canvas=side, grid=side // 8, mlp=recipe.segmenter.mlp)
+    return PromptConfig(
+        channels=recipe.image_encoder.channels,
+        canvas=side,
+        grid=side // 8,
+        mlp=recipe.segmenter.mlp,
+        heads=recipe.segmenter.heads,
+    )
 
 
 def _assemble(

@@ -39,6 +39,7 @@ WEIGHTS = {
 }
 JITTER = 0.1  # of a box prompt's sides
 POINTS = 0.4  # share of prompts that are a point
+SECOND = 3  # every third prompt is decoded again with its first mask as dense prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class SegmenterTask(nn.Module):
         tokens = self.prompt_tokens(boxes, points, by_point)
         first, quality = self.masks(features[rows], tokens)
         wanted = F.interpolate(masks.unsqueeze(1).float(), first.shape[-2:], mode="area").squeeze(1)
-        again = torch.arange(len(rows), device=rows.device) % 2 == 0
+        again = torch.arange(len(rows), device=rows.device) % SECOND == 0
         dense = self.segmenter.prompt_encoder.mask_embed(first[again].detach().unsqueeze(1))
         second, second_quality = self.masks(features[rows[again]], tokens[again], dense)
         reached = _mask_iou(first, wanted)

@@ -31,6 +31,8 @@ class Variant:
         head: ``token`` (published) or ``edge`` (recommended), of the box decoder.
         draws_masks: whether the box decoder also predicts masks, where the data has them.
         mask_from: what prompts the frozen mask decoder in equation 13.
+        detach_local: whether equation 10's box is cut from the gradient where it is a prompt (the paper is silent);
+            it is then taught by its own loss alone, and the frozen mask decoder needs no backward pass.
         gate: ``scalar`` or ``phrase``, equation 15.
     """
 
@@ -40,6 +42,7 @@ class Variant:
     head: str = "edge"
     draws_masks: bool = False
     mask_from: str = "text"
+    detach_local: bool = False
     gate: str = "scalar"
 
 
@@ -142,7 +145,7 @@ def build_model(
         decoder = BoxDecoder(config.prompts, variant.head, variant.draws_masks)
         decoder.start_from(segmenter.mask_decoder)
     attention: nn.Module = (
-        GlobalLocalAttention(decoder, channels, variant.mask_from, variant.gate)
+        GlobalLocalAttention(decoder, channels, variant.mask_from, variant.gate, variant.detach_local)
         if variant.attention == "global-local"
         else PlainAttention(decoder)
     )

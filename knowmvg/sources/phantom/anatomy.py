@@ -32,7 +32,6 @@ class Patient:
     pulmonary_trunk: float
     mediastinum_half_width: float
     scoliosis: float
-    kyphosis: float
     bone_density: float
     lung_density: float
     vessel_gain: float
@@ -53,6 +52,7 @@ class View:
     supine: bool
     inspiration: float
     arms: float
+    collimated: float
     detail: int
 
 
@@ -79,7 +79,6 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         pulmonary_trunk=rng.uniform(0.0, 1.0),
         mediastinum_half_width=scale * rng.uniform(2.1, 2.9),
         scoliosis=rng.normal(0.0, 0.45),
-        kyphosis=rng.uniform(0.0, 1.0),
         bone_density=rng.uniform(0.7, 1.15),
         lung_density=rng.uniform(0.2, 0.32),
         vessel_gain=rng.uniform(0.8, 1.25),
@@ -93,16 +92,17 @@ def sample_view(rng: np.random.Generator, patient: Patient) -> View:
     """A random acquisition: upright from behind, or (one in three) supine from the front with poorer pose."""
     supine = bool(rng.random() < 0.35)
     loose = 1.5 if supine else 1.0
-    field = float(np.clip(rng.normal(38.5, 3.6), 31.0, 47.0)) * (0.5 + 0.5 * patient.scale)
+    field = float(np.clip(rng.normal(36.5, 3.0), 30.0, 45.0)) * (0.5 + 0.5 * patient.scale)
     spare = max(field - 26.0, 2.0)
     return View(
         field_cm=field,
         centre_x=float(rng.normal(0.0, 0.085 * spare + 0.9) * loose),
-        centre_y=float(rng.normal(3.6, 1.6) + rng.uniform(-0.12, 0.12) * spare),
+        centre_y=float(rng.normal(4.6, 1.4) + rng.uniform(-0.12, 0.12) * spare),
         tilt=float(np.clip(rng.normal(0.0, 0.028) * loose, -0.1, 0.1)),
         yaw=float(np.clip(rng.normal(0.0, 0.05) * loose, -0.16, 0.16)),
         supine=supine,
         inspiration=float(rng.uniform(-2.6, 0.8) if supine else rng.uniform(-1.2, 1.0)),
         arms=float(rng.uniform(0.0, 1.0)),
+        collimated=float(rng.choice([0.0, 0.35, 0.9], p=[0.6, 0.25, 0.15])),
         detail=int(rng.integers(2**62)),
     )

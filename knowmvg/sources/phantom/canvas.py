@@ -20,35 +20,35 @@ Window: TypeAlias = tuple[slice, slice]
 
 
 class Canvas:
-    """A square grid of ``size`` pixels over the field of a view; ``x`` and ``y`` ``[H, W]`` are patient cm at depth 0."""
+    """A square grid of ``size`` pixels over a view's field; ``x`` and ``y`` ``[H, W]`` are patient cm at depth 0."""
 
     def __init__(self, view: View, size: int) -> None:
         self.view, self.size = view, size
         self.pitch = view.field_cm / size
-        self._cos, self._sin = float(np.cos(view.tilt)), float(np.sin(view.tilt))
+        self._cos, self._sin = np.float32(np.cos(view.tilt)), np.float32(np.sin(view.tilt))
         axis = ((np.arange(size) + 0.5) * self.pitch - view.field_cm / 2).astype(np.float32)
         u, v = axis[None, :], axis[:, None]
         self.x: Image = self._cos * u + self._sin * v + np.float32(view.centre_x)
         self.y: Image = -self._sin * u + self._cos * v + np.float32(view.centre_y)
         # Divergent beam: what lies nearer to the tube is magnified about the central ray.
         self.magnification = 0.0065 if view.supine else -0.0045
-        self._yaw = float(np.sin(view.yaw))
+        self._yaw = np.float32(np.sin(view.yaw))
 
     def shift(self, z: float) -> float:
         """How far to the image's right a structure at depth ``z`` cm moves because the patient is rotated."""
-        return self._yaw * z
+        return float(self._yaw) * z
 
-    def to_pixels(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def to_pixels(self, points: NDArray[np.float64]) -> tuple[Image, Image]:
         """Column and row (continuous pixels) of patient points ``[n, 3]`` in cm."""
-        z = points[:, 2]
-        gain = 1.0 + self.magnification * z
-        x = (points[:, 0] + self._yaw * z - self.view.centre_x) * gain
-        y = (points[:, 1] - self.view.centre_y) * gain
-        half = self.view.field_cm / 2
-        return (self._cos * x - self._sin * y + half) / self.pitch, (self._sin * x + self._cos * y + half) / self.pitch
+        px, py, z = points.astype(np.float32).T
+        gain = np.float32(1.0) + np.float32(self.magnification) * z
+        x = (px + self._yaw * z - np.float32(self.view.centre_x)) * gain
+        y = (py - np.float32(self.view.centre_y)) * gain
+        half, pitch = np.float32(self.view.field_cm / 2), np.float32(self.pitch)
+        return (self._cos * x - self._sin * y + half) / pitch, (self._sin * x + self._cos * y + half) / pitch
 
     def window(self, x1: float, y1: float, x2: float, y2: float) -> Window:
-        """The smallest window of pixels that holds a rectangle given in patient cm (empty where it is off the image)."""
+        """The smallest window of pixels that holds a rectangle in patient cm (empty where it is off the image)."""
         corners = np.array([(x, y, 0.0) for x in (x1, x2) for y in (y1, y2)])
         column, row = self.to_pixels(corners)
         low = np.clip(np.floor([row.min(), column.min()]).astype(int), 0, self.size)
@@ -58,13 +58,14 @@ class Canvas:
     def splat(self, points: NDArray[np.float64], volume: NDArray[np.float64]) -> Image:
         """Line integral ``[H, W]`` in cm of points ``[n, 3]`` (cm) that carry ``volume`` ``[n]`` (cm^3)."""
         column, row = self.to_pixels(points)
-        column, row = column - 0.5, row - 0.5
+        column, row = column - np.float32(0.5), row - np.float32(0.5)
         inside = (column >= 0) & (row >= 0) & (column < self.size - 1) & (row < self.size - 1)
-        column, row, volume = column[inside], row[inside], volume[inside] / self.pitch**2
-        i, j = row.astype(np.int64), column.astype(np.int64)
-        fi, fj = row - i, column - j
+        column, row = column[inside], row[inside]
+        depth = volume[inside].astype(np.float32) / np.float32(self.pitch**2)
+        i, j = row.astype(np.intp), column.astype(np.intp)
+        fi, fj = row - i.astype(np.float32), column - j.astype(np.float32)
         index, n = i * self.size + j, self.size * self.size
-        lower, upper = volume * fi, volume * (1 - fi)
+        lower, upper = depth * fi, depth * (1 - fi)
         image = np.bincount(index, upper * (1 - fj), n)
         image += np.bincount(index + 1, upper * fj, n)
         image += np.bincount(index + self.size, lower * (1 - fj), n)
@@ -77,8 +78,15 @@ class Canvas:
         lattice = rng.standard_normal((cells, cells)).astype(np.float32)
         lattice = ndimage.gaussian_filter(lattice, 0.7, mode="wrap") * np.float32(2.3)
         where = window or (slice(None), slice(None))
-        at = np.stack([(self.y[where] + 32.0) / scale_cm, (self.x[where] + 32.0) / scale_cm])
-        field: Image = ndimage.map_coordinates(lattice, at, order=1, mode="grid-wrap", output=np.float32)
+        v, u = (self.y[where] + 32.0) / np.float32(scale_cm), (self.x[where] + 32.0) / np.float32(scale_cm)
+        i, j = np.floor(v), np.floor(u)
+        v, u = v - i, u - j
+        index = (i.astype(np.int32) % cells) * cells + j.astype(np.int32) % cells
+        # Bilinear interpolation; the lattice repeats its first row and column so that it continues at its edges.
+        flat, right, below = lattice.ravel(), np.roll(lattice, -1, 1).ravel(), np.roll(lattice, -1, 0)
+        top = flat[index] * (1 - u) + right[index] * u
+        low = below.ravel()[index] * (1 - u) + np.roll(below, -1, 1).ravel()[index] * u
+        field: Image = top * (1 - v) + low * v
         return field
 
 

@@ -17,16 +17,19 @@ SIGN = {Side.RIGHT: -1.0, Side.LEFT: 1.0}
 
 @dataclass(slots=True)
 class Lung:
-    """One pleural cavity: ``cavity`` is its depth in cm without the organs that intrude, ``air`` what is left of it."""
+    """One pleural cavity: heights (y) of apex, diaphragm dome and base in cm, its size, and the root of the lung.
+
+    ``air`` ``[H, W]`` is the depth of aerated lung along each ray, cm.
+    """
 
     side: Side
     apex: float
     base: float
     dome: float
+    dome_height: float
     half_width: float
     depth: float
     hilum: tuple[float, float]
-    cavity: Image
     air: Image
 
 
@@ -39,29 +42,28 @@ def outline(lung_height: Image, half_width: float) -> tuple[Image, Image]:
     return np.interp(root, knots, medial).astype(np.float32), np.interp(root, knots, lateral).astype(np.float32)
 
 
-def pleural_depth(x: Image, y: Image, lung: Lung | tuple[float, float, float, float, float]) -> Image:
+def pleural_depth(x: Image, y: Image, lung: Lung) -> Image:
     """Depth of a pleural cavity (cm) at patient coordinates; 0 outside its outline."""
-    if isinstance(lung, Lung):
-        sign, apex, base, width, depth = SIGN[lung.side], lung.apex, lung.base, lung.half_width, lung.depth
-    else:
-        sign, apex, base, width, depth = lung
+    sign, apex, base = SIGN[lung.side], lung.apex, lung.base
     height = (y - np.float32(apex)) / np.float32(base - apex)
-    medial, lateral = outline(height, width)
+    medial, lateral = outline(height, lung.half_width)
     u = (2 * np.float32(sign) * x - lateral - medial) / np.maximum(lateral - medial, np.float32(1e-3))
     square = np.minimum(u * u, 1.0)
     profile = np.interp(height, [0.0, 0.02, 0.06, 0.2, 0.45, 1.0], [0.0, 0.22, 0.4, 0.68, 0.95, 1.0]).astype(np.float32)
-    result: Image = np.sqrt(1.0 - square * square) * profile * np.float32(depth)
+    # The side wall is steep; towards the mediastinum the lung thins out gradually before and behind it.
+    steep = np.where(u > 0, square * square, square)
+    result: Image = np.sqrt(1.0 - steep) * profile * np.float32(lung.depth)
     result[(height <= 0) | (height >= 1)] = 0.0
     return result
 
 
-def diaphragm_level(x: Image, lung: Lung, dome_height: float) -> Image:
+def diaphragm_level(x: Image, lung: Lung) -> Image:
     """Height (y, cm) of the diaphragm's top along the ray at ``x``: a dome that falls further to the side."""
     outward = x * np.float32(SIGN[lung.side])
     centre = np.float32(0.46 * lung.half_width)
     v = (outward - centre) / np.where(outward > centre, lung.half_width - centre, centre * 1.1)
     square = v * v
-    fall = np.where(outward > centre, square * (0.55 + 0.45 * square) * dome_height, square * 0.3 * dome_height)
+    fall = np.where(outward > centre, square * (0.55 + 0.45 * square), square * 0.14) * np.float32(lung.dome_height)
     return (lung.dome + fall).astype(np.float32)
 
 
@@ -74,9 +76,9 @@ def heart_chord(canvas: Canvas, patient: Patient, dome: float, enlargement: floa
     """
     s = patient.scale
     cx = 1.15 * s + canvas.shift(3.0) + 0.35 * s * (enlargement - 1) * 4
-    cy = dome - 4.3 * s + 0.25 * (patient.heart_y - 6.7 * s)
+    cy = dome - 3.7 * s + 0.25 * (patient.heart_y - 6.7 * s)
     angles = np.deg2rad([-180, -150, -120, -90, -60, -35, -10, 15, 35, 60, 90, 120, 150, 180])
-    radii = np.array([5.0, 5.2, 5.6, 6.4, 5.8, 5.6, 6.2, 7.3, 8.0, 6.8, 5.4, 5.2, 5.0, 5.0])
+    radii = np.array([5.3, 5.5, 6.1, 6.6, 6.3, 5.9, 6.3, 7.3, 8.0, 6.8, 5.4, 5.2, 5.2, 5.3])
     wide = np.array([1.0, 0.9, 0.5, 0.3, 0.5, 0.85, 1.1, 1.25, 1.2, 0.9, 0.7, 0.8, 1.0, 1.0])
     radii = s * radii * (patient.heart_width + (enlargement - 1) * wide)
     fine = np.linspace(-np.pi, np.pi, 181)
@@ -86,8 +88,10 @@ def heart_chord(canvas: Canvas, patient: Patient, dome: float, enlargement: floa
     dx, dy = canvas.x - np.float32(cx), canvas.y - np.float32(cy)
     limit = np.interp(np.arctan2(dy, dx), fine, contour).astype(np.float32)
     square = (dx * dx + dy * dy) / (limit * limit)
-    depth = s * 9.5 * (0.55 + 0.45 * enlargement)
-    return (np.sqrt(np.maximum(1.0 - square, 0.0)) * np.float32(depth)).astype(np.float32), np.sqrt(square)
+    depth = s * 11.0 * (0.55 + 0.45 * enlargement)
+    return (np.sqrt(np.maximum(1.0 - square * (0.45 + 0.55 * square), 0.0)) * np.float32(depth)).astype(
+        np.float32
+    ), np.sqrt(square)
 
 
 def ball(canvas: Canvas, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Image:
@@ -101,18 +105,18 @@ def ball(canvas: Canvas, centre: tuple[float, float, float], radii: tuple[float,
 
 
 def mediastinum_chord(canvas: Canvas, patient: Patient) -> Image:
-    """Depth (cm) of great vessels, oesophagus and spine between the lungs, with the aortic knob and descending aorta."""
+    """Depth (cm) of what lies between the lungs: great vessels with the aortic knob, descending aorta, oesophagus."""
     s, y = patient.scale, canvas.y
     knots = np.array([-14.0, -9.0, -6.0, -3.0, 0.0, 4.0, 9.0, 20.0]) * s
     right = np.interp(
-        y, knots, np.array([4.2, 3.1, 2.5, 2.4, 2.55, 2.7, 2.6, 2.4]) * patient.mediastinum_half_width / 2.5
+        y, knots, np.array([4.2, 3.1, 2.5, 2.3, 2.3, 2.2, 2.1, 2.0]) * patient.mediastinum_half_width / 2.5
     )
     left = np.interp(
-        y, knots, np.array([4.2, 3.2, 2.5, 2.3, 2.3, 2.4, 2.4, 2.4]) * patient.mediastinum_half_width / 2.5
+        y, knots, np.array([4.2, 3.2, 2.5, 2.2, 2.0, 1.9, 1.9, 1.9]) * patient.mediastinum_half_width / 2.5
     )
     x = canvas.x - np.float32(canvas.shift(0.5))
     u = (2 * x - left + right) / (left + right)
-    band = np.sqrt(np.maximum(1.0 - u * u, 0.0)) * np.float32(13.0 * s)
+    band = np.sqrt(np.maximum(1.0 - u * u, 0.0)) * np.float32(11.0 * s)
     r = patient.knob_radius
     knob_y = -1.9 * s
     knob = ball(canvas, (2.0 * s + 0.35 * r, knob_y, -1.0), (r, r * 1.1, 2.6))
@@ -122,7 +126,8 @@ def mediastinum_chord(canvas: Canvas, patient: Patient) -> Image:
     trunk = ball(canvas, (2.6 * s, 1.6 * s, 2.0), (1.5 + 0.7 * patient.pulmonary_trunk, 2.2, 2.0))
     ascending = ball(canvas, (-1.6 * s, 0.8 * s, 3.0), (1.9 * s, 4.4 * s, 2.2))
     squares = band * band + knob * knob + trunk * trunk + ascending * ascending
-    return np.sqrt(squares) + descending * 0.8
+    result: Image = np.sqrt(squares) + descending * np.float32(0.8)
+    return result
 
 
 def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]:
@@ -136,13 +141,23 @@ def make_lungs(canvas: Canvas, patient: Patient, view: View) -> dict[Side, Lung]
         base = patient.base_y + 0.8 * lower + rng.normal(0.0, 0.3) + (0.4 if left else 0.0)
         dome = min(patient.dome_right_y + lower + (patient.dome_left_lower if left else 0.0), base - 2.2)
         width = patient.thorax_half_width * rng.uniform(0.97, 1.03) * (1.0 + 0.006 * lower)
-        sign = SIGN[side]
-        hilum = (sign * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale)
-        cavity = pleural_depth(canvas.x, canvas.y, (sign, apex, base, width, patient.thorax_depth))
-        lung = Lung(side, apex, base, dome, width, patient.thorax_depth, hilum, cavity, cavity)
-        level = diaphragm_level(canvas.x, lung, patient.dome_height)
+        lung = Lung(
+            side=side,
+            apex=apex,
+            base=base,
+            dome=dome,
+            dome_height=min(patient.dome_height, base - dome - 0.7),
+            half_width=width,
+            depth=patient.thorax_depth,
+            hilum=(SIGN[side] * 3.4 * patient.scale, (1.0 if left else 2.0) * patient.scale),
+            air=np.zeros_like(canvas.x),
+        )
+        level = diaphragm_level(canvas.x, lung)
         # Behind the dome the lung reaches down to the recess at the base, thinner the lower.
-        below = (canvas.y - level) / np.maximum(np.float32(base) - level, np.float32(1.2))
+        outward = np.clip(canvas.x * np.float32(SIGN[side] / width), 0.0, 1.0)
+        reach = (np.float32(base) - level) * (0.1 + 0.9 * outward * outward)
+        below = (canvas.y - level) / np.maximum(reach, np.float32(1.2))
+        cavity = pleural_depth(canvas.x, canvas.y, lung)
         lung.air = cavity * (1.0 - np.sqrt(np.clip(below, 0.0, 1.0)))
         lungs[side] = lung
     return lungs
@@ -154,21 +169,22 @@ def body_depth(canvas: Canvas, patient: Patient, view: View) -> Image:
     y, x = canvas.y, np.abs(canvas.x)
     wall = patient.thorax_half_width + 1.6 + 3.2 * fat
     top = patient.shoulder_y - 1.0
-    knots = np.array([top - 9.0, top - 5.0, top - 3.2, top - 1.6, top, top + 2.0, top + 5.0, 2.0, 12.0, 22.0, 30.0])
-    widths = np.array([5.6, 5.6, 6.6, 9.5, 15.5, 19.5, 21.0, wall + 2.0, wall, wall + 0.5 + fat, wall + fat])
+    knots = np.array([top - 9.0, top - 4.5, top - 3.0, top - 1.6, top, top + 2.0, top + 5.0, 2.0, 12.0, 22.0, 30.0])
+    widths = np.array([5.6, 5.8, 7.2, 9.8, 14.2, 18.6, 21.0, wall + 2.0, wall, wall + 0.5 + fat, wall + fat])
     widths[:3] += 1.2 * fat
     order = np.argsort(knots)
     fine = np.linspace(-40, 45, 341)
-    half = ndimage.gaussian_filter1d(np.interp(fine, knots[order], widths[order]), 3)
+    half = ndimage.gaussian_filter1d(np.interp(fine, knots[order], widths[order]), 6)
     trunk = patient.thorax_depth + 3.0 + 6.0 * fat
     depths = np.interp(
-        fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [11.0, 11.0, 12.0, trunk - 4.0, trunk, trunk + 0.5, trunk]
+        fine, [top - 9, top - 3, top, top + 4, 0, 15, 30], [13.0, 13.5, 14.0, trunk - 3.0, trunk, trunk + 0.5, trunk]
     )
     u = x / np.interp(y, fine, half).astype(np.float32)
     square = np.minimum(u * u, 1.0)
-    depth = np.sqrt(1.0 - square * square) * np.interp(y, fine, depths).astype(np.float32)
+    depth = np.sqrt(1.0 - square * (0.4 + 0.6 * square)) * np.interp(y, fine, depths).astype(np.float32)
     axilla = 3.0 * s
     arm_x = wall + 4.6 + 3.5 * view.arms + np.clip(y - axilla, 0, None) * np.float32(0.12 * view.arms)
     inside = 1.0 - ((x - arm_x) / np.float32(4.2 + fat)) ** 2
     arms = np.sqrt(np.maximum(inside, 0.0)) * np.float32(8.0 + 2 * fat) * np.clip((y - top) / 4.0, 0.0, 1.0)
-    return np.maximum(depth, arms) + np.minimum(depth, arms) * 0.35
+    result: Image = np.maximum(depth, arms) + np.minimum(depth, arms) * np.float32(0.35)
+    return result

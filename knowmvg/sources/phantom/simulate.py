@@ -48,6 +48,6 @@ def simulate(
     chest = build_chest(patient, view, size, enlargement)
     findings = draw_findings(chest, plan, streams[3])
     device = sample_device(streams[4])
-    pixels = display(expose(chest.line_integral(), device, streams[4]), device)
+    pixels = display(expose(chest.line_integral(), chest.beam, device, streams[4]), chest.beam, device)
     anatomy = {f"{side} lung": chest.lung_area[side] for side in (Side.RIGHT, Side.LEFT)}
     return Scene(pixels, findings, {**anatomy, "heart": chest.heart_area})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from knowmvg.sources.phantom.anatomy import Patient, View
 from knowmvg.sources.phantom.canvas import Canvas, Image, tube
@@ -17,42 +18,57 @@ MARROW = 0.22
 def ribs(patient: Patient, view: View, step: float) -> list[Cloud]:
     """Twelve pairs of ribs: flat curved plates from the spine round the side to the front, sloping down."""
     rng = np.random.default_rng(patient.detail + 1)
-    s, lower = patient.scale, view.inspiration
     spacing = (patient.base_y - patient.apex_y) / 10.9 * rng.uniform(0.96, 1.04)
+    slope = rng.uniform(0.6, 1.4)
     clouds = []
     for number in range(1, 13):
-        head = patient.apex_y + 0.3 * s + (number - 1) * spacing * (1 - 0.004 * number) + 0.05 * lower * number
-        reach = np.interp(number, [1, 2, 4, 7, 10, 12], [3.6, 5.6, 7.6, 9.2, 8.6, 7.0]) * s * (1.0 - 0.02 * lower)
-        end = np.deg2rad(np.interp(number, [1, 2, 6, 8, 10, 11, 12], [125, 138, 146, 138, 118, 82, 55]))
+        head = patient.apex_y + 0.3 * patient.scale + (number - 1) * spacing * (1 - 0.004 * number)
+        head += 0.05 * view.inspiration * number
         for sign in (-1.0, 1.0):
-            drop = reach * rng.normal(1.0, 0.04) * 1.05
-            side_y = head + drop * 0.5
-            height = np.float32((side_y - patient.apex_y) / (patient.base_y - patient.apex_y))
-            width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.35
-            phi = np.arange(0.12, end, step / (0.8 * width))
-            # Sampled in the rib's own frame: along (phi), across its height, and through outer cortex, marrow, inner cortex.
-            tall = (0.62 + 0.03 * min(number, 6)) * s * (1.0 + 0.15 * (phi / end) ** 2)
-            h = (np.arange(0.5, 9.5) / 9.0 * 2 - 1)[None, :]
-            edge = np.where(np.abs(h) > 0.85, 2.0, 1.0)
-            sin, cos = np.sin(phi)[:, None], np.cos(phi)[:, None]
-            x0 = 1.9 * s
-            depth = patient.thorax_depth * 0.55
-            jitter = rng.normal(0.0, 0.1)
-            tangent_y = np.gradient(drop * 0.5 * (1 - np.cos(phi)), phi) if len(phi) > 1 else np.zeros_like(phi)
-            tangent_x = (width - x0) * np.cos(phi)
-            speed = np.sqrt(tangent_x**2 + tangent_y**2 + (depth * np.sin(phi)) ** 2)
-            lean = (-tangent_y * tangent_x / speed**2)[:, None] * 0.8
-            density = (np.interp(phi, [0.0, 1.4, 2.6], [1.0, 0.95, 0.6]))[:, None]
-            for layer, thickness in ((-1.0, 0.1), (0.0, 0.6 * MARROW), (1.0, 0.1)):
-                out = 0.3 * s * layer
-                px = sign * (x0 + (width - x0 + out) * sin + h * tall[:, None] * lean)
-                py = head + jitter + drop * 0.5 * (1 - cos) + h * tall[:, None] * np.sqrt(1 - 0.6 * lean**2)
-                pz = np.broadcast_to(-(depth + out) * cos, px.shape)
-                points = np.stack([px, py, pz], axis=-1).reshape(-1, 3)
-                weight = thickness * density * (speed * (phi[1] - phi[0]))[:, None] * (2 * tall / 9.0)[:, None]
-                volume = weight * (edge if layer == 0 else np.ones_like(edge))
-                clouds.append((points, volume.ravel()))
+            clouds.append(
+                _rib(patient, view, number, sign, head + rng.normal(0, 0.1), slope * rng.normal(1, 0.08), step)
+            )
     return clouds
+
+
+def _rib(patient: Patient, view: View, number: int, sign: float, head: float, slope: float, step: float) -> Cloud:
+    """One rib: ``phi`` runs along it (0 at the spine, 90 degrees at the side), ``h`` across its height.
+
+    Three layers carry its bone: outer cortex, marrow with the upper and lower edge, inner cortex. Where the plate turns
+    along the rays much of it falls on few pixels, which is what makes the side of a rib bright.
+    """
+    s = patient.scale
+    drop = np.interp(number, [1, 2, 4, 7, 10, 12], [3.8, 5.9, 8.0, 9.6, 9.4, 8.5]) * s * (1.0 - 0.02 * view.inspiration)
+    end = np.deg2rad(np.interp(number, [1, 2, 6, 8, 10, 11, 12], [125, 138, 146, 138, 112, 76, 50]))
+    early = np.interp(number, [1, 6, 9, 12], [0.05, 0.12, 0.26, 0.45]) * slope
+    height = np.float32((head + 0.5 * drop - patient.apex_y) / (patient.base_y - patient.apex_y))
+    width = float(outline(np.asarray(height), patient.thorax_half_width)[1]) + 0.3
+    start, depth, tall = 1.2 * s, 0.52 * patient.thorax_depth, (0.55 + 0.03 * min(number, 6)) * s
+    phi = np.arange(0.02, end, step / width)[:, None]
+    m = max(int(np.ceil(2.3 * tall / step)), 5)
+    h = ((np.arange(m) + 0.5) / m * 2 - 1)[None, :]
+    sin, cos = np.sin(phi), np.cos(phi)
+    down = 0.5 * drop * ((1 - early) * (1 - cos) + early * 2 * np.sin(np.minimum(phi, np.pi / 2)))
+    run = np.sqrt(((width - start) * cos) ** 2 + np.gradient(down[:, 0], phi[:, 0])[:, None] ** 2 + (depth * sin) ** 2)
+    lean = -np.gradient(down[:, 0], phi[:, 0])[:, None] * (width - start) * cos / run**2 * 0.8
+    up = h * tall * (1.0 + 0.15 * (phi / end) ** 2)
+    density = np.interp(phi, [0.0, 0.1, 0.3, 1.2, 1.6, 2.0, 2.6], [0.0, 0.5, 1.0, 0.85, 0.62, 0.7, 0.55])
+    density = density * np.interp(number, [1, 8, 10, 12], [1.0, 0.95, 0.65, 0.5])
+    area = run * (phi[1, 0] - phi[0, 0]) * (2 * tall / m)
+    edge = 1.0 + 1.1 * np.square(np.square(h)) ** 2
+    # Only where the plate is seen edge-on do its two cortices lie apart on the image; elsewhere one layer carries all.
+    apart = np.clip((sin - 0.72) / 0.15, 0.0, 1.0)
+    points, volumes = [], []
+    for layer in (-1.0, 0.0, 1.0):
+        out = 0.3 * s * layer
+        thickness = 0.1 * apart if layer else 0.16 * edge + 0.2 * (1.0 - apart)
+        x = sign * (start + (width - start + out) * sin + up * lean)
+        y = head + down + up * np.sqrt(1 - 0.6 * lean**2)
+        z = np.broadcast_to(-(depth + out) * cos, x.shape)
+        rows = np.broadcast_to(thickness > 0, x.shape)[:, 0]
+        points.append(np.stack([x[rows], y[rows], z[rows]], axis=-1).reshape(-1, 3))
+        volumes.append((thickness * density * area * np.ones_like(h))[rows].ravel())
+    return np.concatenate(points), np.concatenate(volumes)
 
 
 def clavicles(patient: Patient, view: View, step: float) -> list[Cloud]:
@@ -60,15 +76,16 @@ def clavicles(patient: Patient, view: View, step: float) -> list[Cloud]:
     rng = np.random.default_rng(patient.detail + 2)
     s = patient.scale
     rise = rng.uniform(-0.3, 2.2) if not view.supine else rng.uniform(-1.0, 2.8)
+    bow = rng.uniform(0.5, 1.3)
     clouds = []
     medial_y = patient.apex_y + rng.uniform(2.4, 4.4) * s
     for sign in (-1.0, 1.0):
-        t = np.linspace(0, 1, 24)
+        t = np.linspace(0, 1, 48)
         x = sign * (1.7 + 15.0 * t) * s
-        y = medial_y + rng.normal(0, 0.25) - rise * t - 0.9 * np.sin(2 * np.pi * t) * s * 0.8
+        y = medial_y + rng.normal(0, 0.25) - rise * t - bow * np.sin(2 * np.pi * t**0.8) * s
         z = 7.0 - 10.0 * t
-        radius = np.interp(t, [0, 0.12, 0.4, 0.8, 1], [1.05, 0.78, 0.58, 0.66, 0.85]) * s
-        clouds.append(tube(np.stack([x, y, z], axis=1), radius, step=step, wall=0.14, core=MARROW))
+        radius = np.interp(t, [0, 0.03, 0.07, 0.15, 0.4, 0.8, 1], [0.5, 0.95, 1.0, 0.78, 0.56, 0.66, 0.85]) * s
+        clouds.append(tube(np.stack([x, y, z], axis=1), radius, step=step, wall=0.15, core=MARROW * 1.2))
     return clouds
 
 
@@ -83,7 +100,7 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
         wobble = rng.normal(0, 0.35, 8)
 
         def path(points: list[tuple[float, float]], z: float, mirror: float = sign) -> NDArray[np.float64]:
-            return np.array([(mirror * x * s, y * s + top, z) for x, y in points])
+            return _rounded(np.array([(mirror * x * s, y * s + top, z) for x, y in points]))
 
         x0 = out / s + 8.0
         medial = path(
@@ -102,15 +119,22 @@ def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
             (coracoid, 0.5),
             (glenoid, 0.4),
         ):
-            clouds.append(tube(line, radius * s, step=step, wall=0.1, core=MARROW))
+            clouds.append(tube(line, radius * s, step=step, wall=0.16, core=MARROW * 1.3))
         head = (sign * (x0 + 9.2) * s, 1.0 * s + top)
-        t = np.linspace(0, 1, 12)
+        t = np.linspace(0, 1, 60)
         spread = 0.5 + 3.5 * view.arms
-        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 22, np.full(12, -3.0)], axis=1)
-        radius = np.interp(t, [0, 0.06, 0.16, 0.3, 1], [2.1, 2.3, 1.7, 1.25, 1.15]) * s
-        clouds.append(tube(shaft, radius, step=step * 1.5, wall=0.28, core=MARROW * 0.7))
+        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 34, np.full(60, -3.0)], axis=1)
+        girth = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
+        clouds.append(tube(shaft, girth, step=step, wall=0.28, core=MARROW * 0.7))
         clouds.append(_blade(medial, lateral))
     return clouds
+
+
+def _rounded(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A path through the way points with its corners rounded off."""
+    t = np.linspace(0, len(path) - 1, 48)
+    fine = np.stack([np.interp(t, np.arange(len(path)), path[:, k]) for k in range(3)], axis=1)
+    return np.asarray(ndimage.gaussian_filter1d(fine, 5.0, axis=0, mode="nearest"))
 
 
 def _blade(medial: NDArray[np.float64], lateral: NDArray[np.float64]) -> Cloud:
@@ -131,7 +155,7 @@ def spine(canvas: Canvas, patient: Patient) -> Image:
     s = patient.scale
     rng = np.random.default_rng(patient.detail + 4)
     bone = np.zeros(canvas.x.shape, np.float32)
-    z = -5.0
+    z = -6.5
     window = canvas.window(-5.0, -40.0, 5.0, 45.0)
     y = canvas.y[window] / np.float32(s)
     bend = patient.scoliosis * np.sin(y / 6.0 + rng.uniform(0, 6.0))
@@ -141,7 +165,7 @@ def spine(canvas: Canvas, patient: Patient) -> Image:
     phase = level - np.floor(level)
     half = 1.55 + 0.028 * (y + 10)
     waist = half * (1.0 + 0.10 * np.square(2 * phase - 1))
-    body = np.sqrt(np.clip(1.0 - np.square(x / waist) ** 2, 0.0, 1.0))
+    body = np.sqrt(np.clip(1.0 - np.square(x / waist), 0.0, 1.0))
     disc = np.clip((np.abs(phase - 0.5) - 0.39) / 0.05, 0.0, 1.0)
     plate = np.exp(-np.square((np.abs(phase - 0.5) - 0.385) / 0.03))
     side = np.exp(-np.square((np.abs(x) - waist + 0.1) / 0.12))
@@ -153,13 +177,13 @@ def spine(canvas: Canvas, patient: Patient) -> Image:
     transverse = (
         np.exp(-np.square((phase - 0.32) / 0.11)) * np.clip((3.0 - np.abs(x)) / 0.5, 0, 1) * (np.abs(x) > half * 0.8)
     )
-    bone[window] = 0.6 * image + 0.16 * transverse
+    bone[window] = 0.45 * image + 0.14 * transverse
     return bone
 
 
 def skeleton(canvas: Canvas, patient: Patient, view: View) -> Image:
     """Line integral of all bones, in cm of compact bone."""
-    step = canvas.pitch * 0.85
+    step = canvas.pitch * 1.05
     parts = [*ribs(patient, view, step), *clavicles(patient, view, step), *shoulders(patient, view, step)]
     points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
     return canvas.splat(points, volume) + spine(canvas, patient)

@@ -19,12 +19,12 @@ def tree(rng: np.random.Generator, lung: Lung, step: float, gain: float) -> tupl
     hilum = np.array([lung.hilum[0], lung.hilum[1], 0.0])
     # First branches: upper lobe, middle zone, lower lobe; the lower ones are larger (upright blood flow).
     angle = np.deg2rad(np.array([-78, -55, -32, -8, 14, 34, 50, 64, 78, 90]) + rng.normal(0, 7, 10))
-    radius = np.array([0.3, 0.3, 0.24, 0.24, 0.28, 0.34, 0.4, 0.42, 0.36, 0.26]) * gain * rng.uniform(0.8, 1.2, 10)
+    radius = np.array([0.36, 0.36, 0.28, 0.28, 0.32, 0.4, 0.46, 0.48, 0.42, 0.3]) * gain * rng.uniform(0.8, 1.2, 10)
     z = rng.normal(0, 0.45, 10)
     direction = np.stack([sign * np.cos(angle), np.sin(angle), z], axis=1)
     start = hilum + np.stack([sign * rng.uniform(-0.8, 0.6, 10), 2.2 * np.sin(angle), rng.normal(0, 1, 10)], axis=1)
-    reach = np.where(angle > 0.3, 0.30 * (lung.dome - lung.hilum[1]), 0.30 * (lung.hilum[1] - lung.apex))
-    length = np.clip(reach, 1.6, 3.6) * rng.uniform(0.8, 1.2, 10)
+    reach = np.where(angle > 0.3, 0.33 * (lung.dome - lung.hilum[1]), 0.30 * (lung.hilum[1] - lung.apex))
+    length = np.clip(reach, 1.6, 4.2) * rng.uniform(0.8, 1.2, 10)
     points, volumes = [], []
     for generation in range(7):
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
@@ -35,10 +35,10 @@ def tree(rng: np.random.Generator, lung: Lung, step: float, gain: float) -> tupl
         n = len(start)
         spread = rng.normal(0, 1, (2, n, 3)) * np.array([0.22, 0.5])[:, None, None]
         direction = (direction[None] + spread).reshape(-1, 3)
-        radius = np.concatenate([radius * 0.84, radius * 0.62])
+        radius = np.concatenate([radius * 0.85, radius * 0.66])
         length = np.concatenate([length * 0.88, length * 0.7]) * rng.uniform(0.75, 1.2, 2 * n)
         start = np.concatenate([end, end])
-        keep = (radius > 0.035) & (length > 0.25)
+        keep = (radius > 0.045) & (length > 0.25)
         start, direction, radius, length = start[keep], direction[keep], radius[keep], length[keep]
         if generation == 6 or not len(start):
             break
@@ -51,7 +51,7 @@ def _segments(
     """Slightly bent tapering segments: their ends ``[n, 3]``, and their points with volumes."""
     n = len(start)
     bend = rng.normal(0, 0.12, (n, 3))
-    samples = max(int(np.ceil(length.max() / step)), 3)
+    samples = max(int(np.ceil(length.max() / (1.3 * step))), 3)
     t = ((np.arange(samples) + 0.5) / samples)[None, :, None]
     path = start[:, None] + (direction[:, None] * t + bend[:, None] * t * t) * length[:, None, None]
     r = radius[:, None] * (1.0 - 0.14 * t[..., 0])
@@ -87,13 +87,13 @@ def hilum(lung: Lung, step: float, gain: float) -> list[tuple[Array, Array]]:
 
 def pulmonary_vessels(canvas: Canvas, patient: Patient, lungs: dict[Side, Lung]) -> dict[Side, Image]:
     """Line integral (cm of blood) of each lung's vessels; they end where their lung does."""
-    step = canvas.pitch * 0.9
+    step = canvas.pitch * 1.1
     result = {}
     for k, (side, lung) in enumerate(lungs.items()):
         rng = np.random.default_rng(patient.detail + 10 + k)
-        parts = [tree(rng, lung, 0.16, patient.vessel_gain), *hilum(lung, step, patient.vessel_gain * patient.scale)]
+        parts = [tree(rng, lung, step, patient.vessel_gain), *hilum(lung, step, patient.vessel_gain * patient.scale)]
         points, volume = np.concatenate([p for p, _ in parts]), np.concatenate([v for _, v in parts])
-        result[side] = canvas.splat(points, volume) * np.clip(lung.air / np.float32(3.0), 0.0, 1.0)
+        result[side] = np.float32(1.2) * canvas.splat(points, volume) * np.clip(lung.air / np.float32(3.0), 0.0, 1.0)
     return result
 
 
@@ -115,7 +115,7 @@ def airways(canvas: Canvas, patient: Patient) -> Image:
     right = np.array([(lean * 0.6 - 0.3, 0.0, -2.0), (-1.7 * s, 1.9 * s, -2.0), (-2.9 * s, 3.6 * s, -2.0)])
     left = np.array([(lean * 0.6 + 0.3, 0.0, -2.0), (2.2 * s, 1.7 * s, -2.5), (3.7 * s, 2.7 * s, -2.5)])
     parts = [
-        tube(trachea, 0.86 * s * rng.uniform(0.85, 1.1), step=step),
+        tube(trachea, 0.76 * s * rng.uniform(0.85, 1.1), step=step),
         tube(right, np.array([0.7, 0.65, 0.5]) * s, step=step),
         tube(left, np.array([0.6, 0.55, 0.45]) * s, step=step),
     ]

@@ -1,27 +1,32 @@
 """What a sentence says of a finding that it names: present, absent, possible, resolved or prior.
 
 Cues reach findings before or after them within a window of words, as in ConText (Harkema et al., J Biomed Inform
-2009;42:839); ``but``, a new clause or an unlisted comma ends their reach. The cues are data
+2009;42:839); ``but``, a new clause or a comma that continues no list ends their reach. The cues are data
 (knowledge/data/report_language.yaml), the order in which they outweigh each other is ``_weigh``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from knowmvg.core.records import Assertion
 from knowmvg.knowledge.language import CueKind, CueRule, Direction, load_language
-from knowmvg.knowledge.patterns import Match, PatternTrie, Word
+from knowmvg.knowledge.patterns import Match, PatternTrie, Word, lemma, without_overlap
 from knowmvg.sources.report.mentions import Mention
 
 MAX_REACH = 40
-_VERBS = frozenset("is are was were has have seen identified noted present remain appear show demonstrate".split())
+_VERBS = frozenset(
+    ["is", "are", "was", "were", "has", "have", "seen", "identified", "noted", "present", "remains", "appears", "shows"]
+)
 _JOINS = frozenset(["and", "or", "nor", "/", ",", "&"])
+_DISJUNCTIONS = frozenset(["or", "nor"])
+_LIST_ENDS = (CueKind.ABSENT, CueKind.STOP)
 _SINGULAR = frozenset(["is", "was", "has"])
 
-Cue = Match[tuple[CueRule, ...]]
+Cue = Match[CueRule]
 
 
 class CueReader:
@@ -29,23 +34,28 @@ class CueReader:
 
     def __init__(self, words: Sequence[Word]) -> None:
         self._words = words
-        self._cues = _trie().find_longest(words)
+        self._cues = without_overlap(_cues_that_count(words))
         self._starts = [cue.first for cue in self._cues]
 
     def assertion(self, mention: Mention) -> Assertion | None:
-        """What the sentence says of the finding, or ``None`` if it does not speak of this patient's image."""
-        if mention.normal:
-            return Assertion.ABSENT
+        """What the sentence says of the finding, or ``None`` if it says nothing of this image."""
         first = bisect_left(self._starts, mention.first - MAX_REACH)
         last = bisect_left(self._starts, mention.last + MAX_REACH)
-        kinds = {rule.kind for cue in self._cues[first:last] for rule in cue.value if self._reaches(cue, rule, mention)}
-        return _weigh(kinds)
+        reaching: dict[CueKind, int] = {}
+        for cue in reversed(self._cues[first:last]):
+            for rule in cue.values:
+                if rule.kind not in reaching and self._reaches(cue, rule, mention):
+                    reaching[rule.kind] = cue.first
+        if mention.normal:
+            negated = CueKind.ABSENT in reaching and mention.first <= reaching[CueKind.ABSENT] < mention.last
+            return None if negated or CueKind.HYPOTHETICAL in reaching else Assertion.ABSENT
+        return _weigh(reaching)
 
     def _reaches(self, cue: Cue, rule: CueRule, mention: Mention) -> bool:
         if rule.reach == 0:
             return False
         if mention.first <= cue.first < mention.last:
-            return rule.kind is CueKind.ABSENT
+            return rule.kind is CueKind.ABSENT and rule.direction is Direction.FORWARD
         if cue.first < mention.first:
             near = mention.first - cue.last <= rule.reach
             return near and rule.direction is not Direction.BACKWARD and self._open_after(cue, rule, mention)
@@ -59,39 +69,73 @@ class CueReader:
         verb = False
         for place in range(cue.last, mention.first):
             word = self._words[place]
-            if verb and (word.lemma in _JOINS):
+            if word.is_mark and place == cue.last:
+                return False
+            if verb and word.lemma == "with":
+                return False
+            if word.lemma in _JOINS and (verb or (word.lemma == "," and self._starts_statement(place + 1))):
+                return False
+            if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
                 return False
             verb = verb or word.raw in _VERBS
         return True
+
+    def _starts_statement(self, place: int) -> bool:
+        """Whether the words after a comma continue no list: they affirm, and no "or" follows before the next cue."""
+        start = place + (self._words[place].lemma == "and")
+        if start >= len(self._words) or self._words[start].lemma not in _affirming():
+            return False
+        end = min(start + MAX_REACH, len(self._words))
+        for number in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
+            if any(rule.fresh or rule.kind in _LIST_ENDS for rule in self._cues[number].values):
+                end = self._starts[number]
+                break
+        return all(word.lemma not in _DISJUNCTIONS for word in self._words[start:end])
 
     def _open_before(self, cue: Cue, mention: Mention) -> bool:
         """Whether nothing between a mention and a later cue ends the cue's reach."""
         if self._stopped(mention.last, cue.first, None):
             return False
-        between = [word.lemma for word in self._words[mention.last : cue.first]]
+        between = {word.lemma for word in self._words[mention.last : cue.first]}
         singular = self._words[cue.first].raw in _SINGULAR
-        return not (singular and ("and" in between or "," in between)) and not set(between) & {"with", "without", "no"}
+        return not (singular and between & {"and", ","}) and not between & {"with", "without", "no"}
 
     def _stopped(self, first: int, last: int, kind: CueKind | None) -> bool:
         for cue in self._cues[bisect_left(self._starts, first) : bisect_left(self._starts, last)]:
-            for rule in cue.value:
+            for rule in cue.values:
                 if rule.kind is CueKind.STOP or (rule.fresh and kind is CueKind.ABSENT):
                     return True
         return False
 
 
-def _weigh(kinds: set[CueKind]) -> Assertion | None:
-    if CueKind.HYPOTHETICAL in kinds:
+def _weigh(reaching: Mapping[CueKind, int]) -> Assertion | None:
+    """The assertion of a finding from the kinds of cue that reach it and where they stand."""
+    if CueKind.HYPOTHETICAL in reaching:
         return None
-    if CueKind.RESOLVED in kinds:
+    if CueKind.RESOLVED in reaching:
         return Assertion.RESOLVED
-    if CueKind.ABSENT in kinds:
-        return Assertion.RESOLVED if CueKind.PRIOR in kinds else Assertion.ABSENT
-    if CueKind.PRIOR in kinds and CueKind.AGAIN not in kinds:
+    if CueKind.ABSENT in reaching:  # "previously seen nodule is not visualized", but "no prior fracture"
+        gone = CueKind.PRIOR in reaching and reaching[CueKind.PRIOR] < reaching[CueKind.ABSENT]
+        return Assertion.RESOLVED if gone else Assertion.ABSENT
+    if CueKind.PRIOR in reaching and CueKind.AGAIN not in reaching:
         return Assertion.PRIOR
-    return Assertion.POSSIBLE if CueKind.POSSIBLE in kinds else Assertion.PRESENT
+    return Assertion.POSSIBLE if CueKind.POSSIBLE in reaching else Assertion.PRESENT
+
+
+def _cues_that_count(words: Sequence[Word]) -> Iterator[Cue]:
+    """All cues, without the rules that must close a statement where they do not."""
+    for cue in _trie().find(words):
+        closes = cue.last == len(words) or words[cue.last].is_mark
+        rules = tuple(rule for rule in cue.values if closes or not rule.closing)
+        if rules:
+            yield replace(cue, values=rules)
 
 
 @cache
-def _trie() -> PatternTrie[tuple[CueRule, ...]]:
-    return PatternTrie((pattern, (rule,)) for rule in load_language().cues for pattern in rule.patterns)
+def _affirming() -> frozenset[str]:
+    return frozenset(map(lemma, load_language().affirming))
+
+
+@cache
+def _trie() -> PatternTrie[CueRule]:
+    return PatternTrie((pattern, rule) for rule in load_language().cues for pattern in rule.patterns)

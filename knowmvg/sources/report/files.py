@@ -11,9 +11,9 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_report_file(path: Path | str) -> str:
-    """The text of a report file in UTF-8 (with or without mark), UTF-16 with mark, or Latin-1.
+    r"""The text of a report file in UTF-8 (with or without mark), UTF-16 with mark, or Latin-1.
 
-    Line ends become ``\\n``. Raises ``ReportError`` for a file that is missing, unreadable, larger than 1 MB or binary.
+    Line ends become ``\n``. Raises ``ReportError`` for a file that is missing, unreadable, larger than 1 MB or binary.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,7 +29,7 @@ def read_report_file(path: Path | str) -> str:
 
 
 def decode_report(data: bytes, name: str = "the report") -> str:
-    """Bytes to text with ``\\n`` line ends; ``name`` is used in errors only.
+    r"""Bytes to text with ``\n`` line ends; ``name`` is used in errors only.
 
     Raises ``ReportError`` for bytes that are no text: NUL or other control characters after decoding.
     """

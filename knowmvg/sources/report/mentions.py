@@ -23,7 +23,8 @@ class Mention:
 def find_mentions(words: Sequence[Word]) -> list[Mention]:
     """The mentions of a sentence in order, without overlap: the longer of two readings counts."""
     matches = _trie().find_longest(words)
-    return [Mention(m.value[0], m.first, m.last, m.value[1]) for m in matches if m.value[0]]
+    named = [(match.values[0], match) for match in matches]
+    return [Mention(name, match.first, match.last, normal) for (name, normal), match in named if name]
 
 
 @cache

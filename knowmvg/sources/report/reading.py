@@ -1,9 +1,18 @@
-"""A report to its diagnostic phrases: sections, sentences, mentions, assertion and place, joined."""
+"""A report to its diagnostic phrases: sections, sentences, mentions, assertion and place, joined.
+
+The reader is plain Python over a lexicon and rules in YAML, without spaCy: it reads about 1,000 reports a second on one
+core and reaches macro-F1 0.90 against the index of 1,000 Open-i reports, 0.93 on the 400 that its rules were not
+developed on (keywords with a negation window: 0.82; ``benchmarks/reports.py``), while spaCy with negspaCy would add
+2.6 s to every start and 200 MB to every installation and still leave sections, resolved, prior and hedged findings and
+places to own rules.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
+from knowmvg.core.errors import ReportError
 from knowmvg.core.records import Phrase
 from knowmvg.knowledge.lexicon import load_lexicon
 from knowmvg.knowledge.patterns import split_words
@@ -12,6 +21,8 @@ from knowmvg.sources.report.location import locate
 from knowmvg.sources.report.mentions import find_mentions
 from knowmvg.sources.report.sections import SILENT, SectionSpan, split_sections
 from knowmvg.sources.report.sentences import Sentence, split_sentences
+
+MAX_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,13 @@ class ReportReading:
 def read_report(text: str) -> ReportReading:
     """The sections, sentences and diagnostic phrases of a report, in the order of the text.
 
-    Any text can be read; one that names no finding gives no phrase.
+    Any text can be read; one that names no finding gives no phrase. Raises ``ReportError`` for one longer than
+    ``MAX_CHARACTERS``.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ReportError(
+            f"a report of at most {MAX_CHARACTERS} characters", f"{len(text)}", "Give the text of a single report."
+        )
     sections = split_sections(text)
     spoken = [section for section in sections if section.section not in SILENT]
     sentences = tuple(sentence for section in spoken for sentence in split_sentences(text, section))
@@ -45,12 +61,12 @@ def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
     if not mentions:
         return []
     cues = CueReader(words)
-    sided = {entry.name: entry.sided for entry in load_lexicon().findings}
     phrases = []
     for mention, place in zip(mentions, locate(words, mentions), strict=True):
         assertion = cues.assertion(mention)
         if assertion is None:
             continue
+        placed = mention.finding in _sided() and not mention.normal
         start, end = words[place.first].start, words[place.last - 1].end
         phrases.append(
             Phrase(
@@ -59,8 +75,13 @@ def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
                 section=sentence.section,
                 assertion=assertion,
                 finding=mention.finding,
-                side=place.side if sided[mention.finding] else None,
-                zone=place.zone if sided[mention.finding] else None,
+                side=place.side if placed else None,
+                zone=place.zone if placed else None,
             )
         )
     return phrases
+
+
+@cache
+def _sided() -> frozenset[str]:
+    return frozenset(entry.name for entry in load_lexicon().findings if entry.sided)

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from knowmvg.core.records import Section
 from knowmvg.sources.report.sections import SectionSpan
 
-_ABBREVIATIONS = frozenset(
-    {"dr", "mr", "mrs", "ms", "vs", "approx", "e.g", "i.e", "eg", "ie", "cf", "resp", "no", "st"}
-)
-_BULLET = r"(?:\d{1,2}[.)](?=\s)|[-*•·‣▪◦–—>](?=\s))"
+_ABBREVIATIONS = frozenset(["dr", "mr", "mrs", "ms", "vs", "approx", "e.g", "i.e", "eg", "ie", "cf", "resp", "st"])
+_BULLET = r"(?:\d{1,2}[.)](?=\s)|[-*>\u2022\u00b7\u2023\u25aa\u25e6\u2013\u2014](?=\s))"
+_QUOTES = r"[)\"'\u201d\u2019]{0,3}"
 _BREAK = re.compile(
-    r"(?P<stop>(?<![.!?])[.!?]++[)\"'”’]{0,3})(?=\s|$|(?<=[a-z)]\.)[A-Z])"  # full stop, also one without a space: "normal.No"
-    r"|(?P<blank>\n[ \t]*\n)"
-    rf"|(?P<item>\n(?=[ \t]*{_BULLET}))"
+    # A full stop before a space, or before a capital without one: "normal.No".
+    rf"(?P<stop>(?<![.!?])[.!?]++{_QUOTES})(?=\s|$|(?<=[a-z)]\.)[A-Z])"
+    r"|(?P<blank>\n[^\S\n]*\n)"
+    rf"|(?P<item>\n(?=[^\S\n]*{_BULLET}))"
     r"|(?P<line>\n)"
 )
 _LEAD = re.compile(rf"\s*(?:{_BULLET}\s*)*")
+_ANSWER = re.compile(r"\s{1,4}(?:none|no|negative|absent)\b[^\w]", re.IGNORECASE)  # "Pneumothorax? None."
 _SHORT_LINE = 60
 
 
@@ -47,7 +48,9 @@ def split_sentences(text: str, span: SectionSpan) -> list[Sentence]:
 
 
 def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether a full stop ends no sentence: an item's number or an abbreviation."""
+    """Whether a full stop ends no sentence: an item's number, an abbreviation, a question answered."""
+    if "?" in match["stop"] and _ANSWER.match(text, match.end()):
+        return True
     before = text[max(start, match.start() - 12) : match.start()].split()
     if not before:
         return False
@@ -59,8 +62,10 @@ def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _ends_line(text: str, start: int, match: re.Match[str], end: int) -> bool:
-    """Whether a single line break ends a sentence: the line is short and the next one starts with a capital."""
+    """Whether a single line break ends a sentence: the line is short, the next one starts with a capital."""
     line_start = max(start, text.rfind("\n", start, match.start()) + 1)
+    if text[max(match.start() - 2, start) : match.start()].rstrip().endswith(":"):
+        return False
     following = text[match.end() : min(end, match.end() + 40)].lstrip()
     return match.start() - line_start < _SHORT_LINE and following[:1].isupper()
 

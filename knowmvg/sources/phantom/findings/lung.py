@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from knowmvg.core.records import Side
 from knowmvg.sources.phantom.canvas import Image, Window
@@ -21,7 +20,7 @@ def place(chest: Chest, side: Side, rng: np.random.Generator, inset: float = 0.1
     medial = max(medial, 3.0 * chest.patient.scale)
     x = medial + rng.uniform(inset, 1 - inset) * (lateral - medial)
     x *= SIGN[side]
-    level = float(diaphragm_level(np.asarray([x], np.float32), lung, chest.patient.dome_height)[0])
+    level = float(diaphragm_level(np.asarray([x], np.float32), lung)[0])
     return x, min(y, level - 0.8)
 
 
@@ -46,21 +45,21 @@ def _ramp(x: Image, low: float, high: float) -> Image:
 def lung_opacity(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Ground-glass haze: a soft patch with vessels still visible through it."""
     centre = place(chest, side, rng, 0.2)
-    a = rng.uniform(2.2, 3.6) + 1.8 * severity
+    a = rng.uniform(3.0, 4.2) + 2.4 * severity
     b = a * rng.uniform(0.7, 1.25)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     r = _ellipse(dx, dy, a, b, rng.uniform(-0.8, 0.8)) + 0.16 * chest.canvas.noise(rng, 2.0, window)
     fill = np.zeros_like(chest.fill)
     room = chest.room[side][window]
     grain = 1.0 + 0.12 * chest.canvas.noise(rng, 0.7, window)
-    fill[window] = np.minimum(_ramp(r, 1.15, 0.65) * (2.2 + 2.4 * severity) * grain, 0.45 * room)
+    fill[window] = np.minimum(_ramp(r, 1.15, 0.65) * (2.7 + 2.3 * severity) * grain, 0.45 * room)
     return fill
 
 
 def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Airless lung: dense, bounded by a straight fissure on one edge, with bronchi that still hold air."""
     centre = place(chest, side, rng, 0.15)
-    a = rng.uniform(2.3, 3.4) + 2.2 * severity
+    a = rng.uniform(3.0, 4.2) + 2.6 * severity
     b = a * rng.uniform(0.75, 1.2)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     noise = chest.canvas.noise(rng, 1.4, window)
@@ -70,24 +69,26 @@ def consolidation(chest: Chest, side: Side, severity: float, rng: np.random.Gene
     sharp = _ramp(edge, -0.62 * b, -0.62 * b + 0.35)
     amount = _ramp(r, 1.1, 0.6) * sharp * rng.uniform(0.55, 0.8)
     lung = chest.lungs[side]
-    away = np.arctan2(dy + centre[1] - lung.hilum[1], dx + centre[0] - lung.hilum[0])
+    wander = 0.09 * chest.canvas.noise(rng, 1.8, window)
+    away = np.arctan2(dy + centre[1] - lung.hilum[1], dx + centre[0] - lung.hilum[0]) + wander
     bronchi = np.zeros_like(amount)
     heading = float(np.arctan2(centre[1] - lung.hilum[1], centre[0] - lung.hilum[0]))
     for k in range(int(rng.integers(2, 5))):
         course = heading + (k - 1.5) * rng.uniform(0.14, 0.26)
         distance = np.hypot(dx + centre[0] - lung.hilum[0], dy + centre[1] - lung.hilum[1])
         across = np.sin(away - course) * distance
-        bronchi = np.maximum(bronchi, np.exp(-np.square(across / 0.17)) * (np.cos(away - course) > 0))
+        across = np.where(distance < a * rng.uniform(0.8, 1.6) + 3.0, across, 9.0)
+        bronchi = np.maximum(bronchi, np.exp(-np.square(across / 0.13)) * (np.cos(away - course) > 0))
     fill = np.zeros_like(chest.fill)
     room = chest.room[side][window]
-    fill[window] = np.minimum(amount * np.maximum(room, 0.0), (6.0 + 3.0 * severity) * amount) * (1.0 - 0.42 * bronchi)
+    fill[window] = np.minimum(amount * np.maximum(room, 0.0), (6.0 + 3.0 * severity) * amount) * (1.0 - 0.34 * bronchi)
     return fill
 
 
 def pneumonia(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """Bronchopneumonia: many ill-defined confluent patches in one region."""
     centre = place(chest, side, rng, 0.18)
-    a = rng.uniform(2.6, 3.8) + 2.2 * severity
+    a = rng.uniform(3.5, 4.7) + 2.7 * severity
     b = a * rng.uniform(0.8, 1.35)
     window, dx, dy = _around(chest, centre, 1.5 * max(a, b))
     r = _ellipse(dx, dy, a, b, rng.uniform(-0.7, 0.7)) + 0.12 * chest.canvas.noise(rng, 2.2, window)
@@ -102,12 +103,12 @@ def pneumonia(chest: Chest, side: Side, severity: float, rng: np.random.Generato
 def nodule(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
     """A round mass of tissue, 1.4 to 3.0 cm across, with a slightly lobulated margin."""
     centre = place(chest, side, rng, 0.2)
-    radius = 0.72 + 0.72 * severity * rng.uniform(0.85, 1.1)
+    radius = 0.8 + 0.75 * severity * rng.uniform(0.85, 1.1)
     window, dx, dy = _around(chest, centre, 1.6 * radius)
     angle = np.arctan2(dy, dx)
     lobes = 1.0 + 0.05 * np.cos(3 * angle + rng.uniform(0, 6)) + 0.04 * np.cos(5 * angle + rng.uniform(0, 6))
     r = _ellipse(dx, dy, radius, radius * rng.uniform(0.85, 1.15), rng.uniform(0, 3)) / lobes
-    density = rng.uniform(1.5, 1.9) - 0.35 * severity
+    density = rng.uniform(1.65, 2.1) - 0.35 * severity
     fill = np.zeros_like(chest.fill)
     body = np.sqrt(np.maximum(1.0 - r * r, 0.0)) * 2 * radius * density
     fill[window] = np.minimum(body, 0.9 * chest.room[side][window])
@@ -120,19 +121,19 @@ def atelectasis(chest: Chest, side: Side, severity: float, rng: np.random.Genera
     lung = chest.lungs[side]
     x, y = place(chest, side, rng, 0.3)
     y = max(y, lung.apex + 0.5 * (lung.dome - lung.apex))
-    if rng.random() < 0.25:
+    if rng.random() < 0.3:
         return _wedge(chest, side, severity, rng)
-    length = rng.uniform(1.9, 2.8) + 1.6 * severity
-    lean = rng.uniform(-0.5, 0.5)
+    length = rng.uniform(2.6, 3.4) + 1.7 * severity
+    lean = rng.uniform(-0.6, 0.6)
     window, dx, dy = _around(chest, (x, y), length + 2.5)
     room = chest.room[side][window]
-    for k in range(int(rng.integers(1, 3)) + int(severity > 0.6)):
+    for k in range(int(rng.integers(1, 4)) + int(severity > 0.6)):
         tilt = lean + rng.normal(0, 0.07)
         u = dx * np.cos(tilt) + dy * np.sin(tilt) - rng.normal(0, 0.5)
-        v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.02, 0.02) * u * u
+        v = dy * np.cos(tilt) - dx * np.sin(tilt) - k * rng.uniform(0.9, 1.6) + rng.uniform(-0.04, 0.04) * u * u
         thick = rng.uniform(0.22, 0.36) * (1.0 + 0.6 * severity)
-        ends = _ramp(np.abs(u) / (length * rng.uniform(0.8, 1.0)), 1.0, 0.85)
-        plate = np.exp(-(np.square(v / thick) ** 2)) * ends * rng.uniform(3.0, 4.4)
+        ends = _ramp(np.abs(u) / (length * rng.uniform(0.8, 1.0)), 1.0, 0.6)
+        plate = np.exp(-np.square(v / thick)) * ends * rng.uniform(3.2, 4.8)
         fill[window] = np.maximum(fill[window], np.minimum(plate, 0.6 * room))
     return fill
 
@@ -145,41 +146,34 @@ def _wedge(chest: Chest, side: Side, severity: float, rng: np.random.Generator) 
     slope = rng.uniform(0.35, 0.7)
     edge = y - (top + slope * (x - 2.0))
     amount = _ramp(edge, 0.0, 0.7) * _ramp(y - lung.dome, 2.6, 1.0)
-    result: Image = np.minimum(amount * (3.6 + 1.5 * severity), 0.7 * chest.room[side])
+    result: Image = np.minimum(amount * (4.4 + 1.5 * severity), 0.75 * chest.room[side])
     return result
 
 
 def edema(chest: Chest, side: Side, severity: float, rng: np.random.Generator) -> Image:
-    """Haze about the hilum with a reticular pattern, vessels that widen towards the apex, and septal lines at the base."""
+    """Haze about the hilum with a reticular pattern, wider vessels towards the apex, septal lines at the base."""
     lung = chest.lungs[side]
-    dx = chest.canvas.x - np.float32(lung.hilum[0])
-    dy = chest.canvas.y - np.float32(lung.hilum[1] + 1.5)
-    reach = 5.0 + 4.0 * severity
-    r = _ellipse(dx, dy, reach * 0.95, reach * 1.2, 0.0) + 0.12 * chest.canvas.noise(rng, 2.5)
-    cloud = _ramp(r, 1.25, 0.35)
-    net = np.clip(0.62 + 0.35 * chest.canvas.noise(rng, 0.55) + 0.3 * chest.canvas.noise(rng, 1.3), 0.15, 1.5)
+    near, far = sorted((0.0, SIGN[side] * (lung.half_width + 1.0)))
+    window = chest.canvas.window(near, lung.apex, far, lung.base)
+    y = chest.canvas.y[window]
+    dx = chest.canvas.x[window] - np.float32(lung.hilum[0])
+    reach = 6.4 + 4.2 * severity
+    r = _ellipse(dx, y - np.float32(lung.hilum[1] + 1.5), reach * 0.95, reach * 1.2, 0.0)
+    cloud = _ramp(r + 0.12 * chest.canvas.noise(rng, 2.5, window), 1.25, 0.35)
+    net = 0.62 + 0.35 * chest.canvas.noise(rng, 0.55, window) + 0.3 * chest.canvas.noise(rng, 1.3, window)
     room = chest.room[side]
-    fill: Image = np.minimum(cloud * net * (3.0 + 3.0 * severity), 0.6 * room)
-    upper = np.clip((lung.hilum[1] + 1.0 - chest.canvas.y) / 5.0, 0.0, 1.0)
-    fill += chest.vessels[side] * (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room > 0.5)
+    fill = np.zeros_like(chest.fill)
+    fill[window] = np.minimum(cloud * np.clip(net, 0.15, 1.5) * (3.0 + 3.0 * severity), 0.6 * room[window])
+    upper = np.clip((lung.hilum[1] + 1.0 - y) / 5.0, 0.0, 1.0)
+    wider = (0.25 + 0.9 * upper) * (0.4 + 0.6 * severity) * (room[window] > 0.5)
+    fill[window] += chest.vessels[side][window] * wider
     for _ in range(int(2 + 5 * severity)):
         level = lung.dome - rng.uniform(0.0, 3.5)
         lateral = float(
             outline(np.asarray((level - lung.apex) / (lung.base - lung.apex), np.float32), lung.half_width)[1]
         )
-        start = lateral - rng.uniform(1.2, 2.2)
-        window = chest.canvas.window(
-            *sorted((SIGN[side] * start, SIGN[side] * lateral))[:1],
-            level - 0.3,
-            max(SIGN[side] * start, SIGN[side] * lateral),
-            level + 0.3,
-        )
+        inner, outer = sorted((SIGN[side] * (lateral - rng.uniform(1.2, 2.2)), SIGN[side] * lateral))
+        window = chest.canvas.window(inner, level - 0.3, outer, level + 0.3)
         line = np.exp(-np.square((chest.canvas.y[window] - level) / 0.09)) * 0.9
         fill[window] = fill[window] + np.minimum(line, 0.4 * room[window])
     return fill
-
-
-def edema_extent(change: Image, scale: float) -> Image:
-    """The haze of an edema without its pattern, for the visible mask."""
-    result: Image = ndimage.gaussian_filter(change, 3.0 * scale)
-    return result

@@ -13,15 +13,15 @@ MAX_FINDINGS = 6
 
 COUNT_SHARES = (0.075, 0.25, 0.30, 0.215, 0.11, 0.05)
 WEIGHTS = {
-    "cardiomegaly": 1.0,
+    "cardiomegaly": 1.15,
     "lung opacity": 1.0,
-    "edema": 0.8,
+    "edema": 0.9,
     "consolidation": 1.0,
     "pneumonia": 1.0,
-    "atelectasis": 1.15,
-    "pneumothorax": 0.95,
+    "atelectasis": 0.95,
+    "pneumothorax": 1.0,
     "pleural effusion": 1.1,
-    "nodule": 1.15,
+    "nodule": 0.95,
 }
 BILATERAL = {"pleural effusion": 0.3, "pneumonia": 0.14, "atelectasis": 0.14, "lung opacity": 0.14, "nodule": 0.14}
 UNMENTIONED = 0.17
@@ -30,7 +30,11 @@ OTHER_SIDE = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One finding to draw: ``side`` is ``None`` for the heart."""
+    """One finding to draw: ``side`` is ``None`` for the heart; ``pair`` asks for two lesions in the same lung.
+
+    Raises:
+        ValueError: an unknown name, a heart with a side, a lung finding without, or a severity outside ``[0, 1]``.
+    """
 
     name: str
     side: Side | None
@@ -41,6 +45,10 @@ class Planned:
     def __post_init__(self) -> None:
         if self.name not in FINDINGS:
             raise ValueError(f"expected a finding among {', '.join(FINDINGS)}, got {self.name!r}")
+        if (self.side is None) != (self.name == "cardiomegaly"):
+            raise ValueError(f"expected a side for every finding but cardiomegaly, got {self.name} with {self.side}")
+        if not 0.0 <= self.severity <= 1.0:
+            raise ValueError(f"expected a severity from 0 to 1, got {self.severity}")
 
 
 def sample_plan(rng: np.random.Generator) -> tuple[Planned, ...]:

@@ -15,9 +15,10 @@ def effusion(chest: Chest, side: Side, severity: float, rng: np.random.Generator
     """Fluid, cm ``[H, W]``: it blunts the angle, then rises with a meniscus that is higher at the side wall."""
     lung = chest.lungs[side]
     x, y = chest.canvas.x * np.float32(SIGN[side]), chest.canvas.y
-    angle_y = lung.dome + chest.patient.dome_height
+    angle_y = lung.dome + lung.dome_height
     full = angle_y - (lung.apex + 0.35 * (angle_y - lung.apex))
-    wall_y = angle_y - 3.2 - severity * severity * (full - 3.2) * rng.uniform(0.8, 1.0) - 1.5 * severity
+    height = (0.4 * severity + 0.6 * severity * severity) * rng.uniform(0.85, 1.0)
+    wall_y = angle_y - 3.8 - height * (full - 3.8)
     outward = np.clip(x / np.float32(lung.half_width), 0.0, 1.05)
     sag = rng.uniform(2.2, 3.6) + 1.5 * severity
     surface = wall_y + sag * (1.0 - outward * outward) * (1.0 - 0.25 * np.square(1 - outward))
@@ -44,9 +45,10 @@ def pneumothorax(chest: Chest, side: Side, severity: float, rng: np.random.Gener
     x = pivot_x + (canvas.x - pivot_x) * np.float32(sideways) * warp
     y = pivot_y + (canvas.y - pivot_y) * np.float32(upwards) * warp
     shrunk = pleural_depth(x.astype(np.float32), y.astype(np.float32), lung)
-    below = canvas.y > diaphragm_level(canvas.x, lung, chest.patient.dome_height) - 0.5
-    inside = (shrunk > 0.4) | below
+    below = canvas.y > diaphragm_level(canvas.x, lung) - 0.5
+    inside = (shrunk > 0.4).astype(np.float32)
     scale = canvas.size / 256
-    soft = ndimage.gaussian_filter(inside.astype(np.float32), 0.75 * scale)
-    line = 4.0 * soft * (1.0 - soft) * np.float32(1.3) * (lung.air > 0.6)
-    return np.where(inside, lung.air, 0.0).astype(np.float32), line.astype(np.float32)
+    soft = ndimage.gaussian_filter(inside, 1.1 * scale)
+    line = np.square(4.0 * soft * (1.0 - soft)) * np.float32(1.1) * ((lung.air > 0.6) & ~below)
+    kept = np.where(below, 1.0, np.clip((soft - 0.2) / 0.6, 0.0, 1.0))
+    return (lung.air * kept).astype(np.float32), line.astype(np.float32)

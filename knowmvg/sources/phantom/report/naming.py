@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,8 +13,8 @@ from knowmvg.sources.phantom.report.written import NounPhrase
 from knowmvg.sources.phantom.scene import Finding
 
 # How often a word that the reader does not need is said all the same.
-_SAY_SIDE, _SAY_ZONE, _SAY_ZONE_ALONE = 0.72, 0.55, 0.12
-_SAY_SEVERITY, _SAY_TEXTURE = 0.45, 0.35
+_SAY_SIDE, _SAY_ZONE, _SAY_ZONE_ALONE = 0.66, 0.55, 0.12
+_SAY_SEVERITY, _SAY_TEXTURE = 0.42, 0.24
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,25 @@ def _render(
         elif word == "{tex}":
             if naming.textures and dice.chance(_SAY_TEXTURE):
                 words.append(dice.pick(naming.textures))
+        elif word == "{mm}":
+            words.append(f"{_millimetres(mention.finding.severity)} mm")
         elif graded:
             words.append(dice.pick((tables.adverbs if word == "{adv}" else naming.severities)[grade]))
-    return " ".join(words), *told
+    return _joined(words), *told
+
+
+def _millimetres(severity: float) -> int:
+    """The diameter that a reader would measure on a nodule: even numbers from 14 to 28."""
+    return 14 + 2 * round(7 * severity)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """The words in a row, without the stutter of 'right mid lung lung nodule'."""
+    text = words[0]
+    for word in words[1:]:
+        _, _, last = text.rpartition(" ")
+        text = f"{text}{word[len(last) :]}" if word.split(" ")[0] == last else f"{text} {word}"
+    return text
 
 
 def name_finding(mention: Mention, dice: Dice, avoid: Collection[str] = (), kinds: str = "phrases") -> NounPhrase:
@@ -128,7 +144,8 @@ def name_finding(mention: Mention, dice: Dice, avoid: Collection[str] = (), kind
         )
     )
     text, told_side, told_zone = _render(wording, mention, stated, plural, dice)
-    number = "plural" if wording.number == "count" and plural else wording.number
+    counted = wording.number in ("count", "hedged") and wording.has_plural
+    number = "plural" if plural and counted else wording.number
     return NounPhrase(text, number, finding.name, told_side, told_zone, mention.assertion, mention.index)
 
 
@@ -137,9 +154,10 @@ def name_absent(name: str, side: Side | None, dice: Dice, avoid: Collection[str]
     blocked = frozenset(avoid)
     texts = [text for text, names in grammar().findings[name].absent if not names & blocked]
     text = dice.pick(texts)
-    if side is not None:
-        text = f"{side.value} {text}"
-    number = "plural" if text.endswith(("s", "ces")) and not text.endswith("sis") else "mass"
+    if side is not None and "{side}" not in text:
+        text = f"{{side}} {text}"
+    text = text.replace("{side} ", f"{side.value} " if side else "")
+    number = "plural" if text.endswith("s") and not text.endswith(("sis", "ss")) else "mass"
     return NounPhrase(text, number, name, side, None, Assertion.ABSENT)
 
 

@@ -15,6 +15,8 @@ from knowmvg.sources.phantom.scene import FINDINGS, ZONES, Finding
 _OFTEN_DENIED = ("pneumothorax", "pleural effusion", "consolidation", "pneumothorax", "pleural effusion")
 _PLEURAL = ("pneumothorax", "pleural effusion")
 _DENIALS = (0, 1, 1, 2, 2, 2, 3, 3, 4)
+# With more findings than this a report says less about the rest, which keeps it short.
+_MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,16 @@ def make_plan(findings: Sequence[Finding], dice: Dice) -> Plan:
 
     Raises ``ValueError`` for two findings of one class that no words for side or zone could tell apart.
     """
-    mentions = tuple(
-        part
-        for index, finding in enumerate(findings)
-        if finding.mentioned
-        for part in _parts(_mention(index, finding, findings, dice), dice)
-    )
+    spoken = [_mention(index, finding, findings, dice) for index, finding in enumerate(findings) if finding.mentioned]
+    brief = len(spoken) > _MANY
+    mentions = tuple(spoken) if brief else tuple(part for mention in spoken for part in _parts(mention, dice))
     silent = frozenset(finding.name for finding in findings if not finding.mentioned)
     on_image = frozenset((finding.name, finding.side) for finding in findings)
     free = _free_places(findings)
-    gone = _gone(free, dice)
+    gone = () if brief else _gone(free, dice)
     for mention in gone:
         free.pop(mention.finding.name, None)
-    return Plan(mentions, _denied(free, dice), gone, on_image, silent)
+    return Plan(mentions, _denied(free, 2 if brief else dice.pick(_DENIALS), dice), gone, on_image, silent)
 
 
 def _mention(index: int, finding: Finding, findings: Sequence[Finding], dice: Dice) -> Mention:
@@ -75,7 +74,8 @@ def _mention(index: int, finding: Finding, findings: Sequence[Finding], dice: Di
     for twin in twins:
         if twin.side == finding.side:
             zoned = True
-            if twin.zone == finding.zone or None in (twin.zone, finding.zone):
+            known = grammar().findings[finding.name].places
+            if twin.zone == finding.zone or not {twin.zone, finding.zone} <= set(known):
                 raise ValueError(
                     f"expected findings of one class to differ in side or zone, got two of {finding.name} "
                     f"with side {finding.side} and zone {finding.zone}"
@@ -109,9 +109,9 @@ def _free_places(findings: Sequence[Finding]) -> dict[str, Side | None]:
     return free
 
 
-def _denied(free: dict[str, Side | None], dice: Dice) -> tuple[tuple[str, Side | None], ...]:
+def _denied(free: dict[str, Side | None], tries: int, dice: Dice) -> tuple[tuple[str, Side | None], ...]:
     chosen: dict[str, Side | None] = {}
-    for _ in range(dice.pick(_DENIALS)):
+    for _ in range(tries):
         name = dice.pick(_OFTEN_DENIED if dice.chance(0.6) else FINDINGS)
         if name not in free or name in chosen:
             continue
@@ -130,9 +130,12 @@ def _gone(free: dict[str, Side | None], dice: Dice) -> tuple[Mention, ...]:
         return ()
     name = dice.pick(list(free))
     side, sided = free[name], free[name] is not None
-    if side is None and name != "cardiomegaly":
-        side = dice.pick((Side.LEFT, Side.RIGHT, Side.LEFT, Side.RIGHT, Side.BILATERAL))
-    zone = None if name == "cardiomegaly" else dice.pick(ZONES)
+    zone: str | None = None
+    if name == "edema":
+        side = Side.BILATERAL
+    elif name != "cardiomegaly":
+        side = side or dice.pick((Side.LEFT, Side.RIGHT, Side.LEFT, Side.RIGHT, Side.BILATERAL))
+        zone = dice.pick(ZONES)
     if zone == "retrocardiac" and side is not Side.LEFT:
         zone = "lower"
     assertion = Assertion.RESOLVED if dice.chance(0.6) else Assertion.PRIOR

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from knowmvg.core.records import Assertion
+from knowmvg.core.records import Assertion, Side
 from knowmvg.sources.phantom.report.dice import Dice
 from knowmvg.sources.phantom.report.grammar import Frame, grammar
 from knowmvg.sources.phantom.report.naming import Mention, name_absent, name_finding
@@ -21,23 +22,38 @@ _LIST_SIZES = (1, 1, 2, 2, 3, 4)
 
 
 def say_findings(plan: Plan, mentions: Sequence[Mention], dice: Dice) -> list[Sentence]:
-    """Sentences that name every mention once, uncertain ones alone or at the end of another."""
+    """Sentences that name every mention once, uncertain ones alone or at the end of another, in random order."""
+    mentions = dice.shuffled(mentions)
     sure = [mention for mention in mentions if mention.assertion is Assertion.PRESENT]
     unsure = [mention for mention in mentions if mention.assertion is Assertion.POSSIBLE]
     sentences: list[Sentence] = []
     while sure:
         size = min(dice.pick(_GROUP_SIZES), len(sure))
         group, sure = sure[:size], sure[size:]
+        tail = unsure.pop() if unsure and dice.chance(0.3) else None
+        if tail or size > 1:
+            group = [_told_apart(mention) for mention in group]
         sentence = _present(plan, group, dice)
-        if unsure and dice.chance(0.3):
-            sentence = [*sentence, dice.pick(grammar().links["with_possible"]), _name(plan, unsure.pop(), dice)]
+        if tail:
+            sentence = [*sentence, dice.pick(grammar().links["with_possible"]), _name(plan, _told_apart(tail), dice)]
         sentences.append(sentence)
     return sentences + [_possible(plan, mention, dice) for mention in unsure]
 
 
-def say_denials(plan: Plan, dice: Dice) -> list[Sentence]:
+def say_all(plan: Plan, mentions: Sequence[Mention], dice: Dice) -> list[Sentence]:
+    """Sentences about what is there, what is not, and what was there; at times two of these share one sentence."""
+    findings = say_findings(plan, mentions, dice)
+    denials = list(plan.denied)
+    if findings and denials and dice.chance(0.2):
+        place = dice.between(0, len(findings) - 1)
+        link = dice.pick(grammar().links["with_absent"])
+        findings[place] = [*findings[place], link, _name_denied(plan, denials.pop(), dice)]
+    return findings + say_denials(plan, denials, dice) + say_gone(plan, dice)
+
+
+def say_denials(plan: Plan, denied: Sequence[tuple[str, Side | None]], dice: Dice) -> list[Sentence]:
     """Sentences that deny, one finding or a list of them at a time."""
-    left = [name_absent(name, side, dice, plan.avoid(name)) for name, side in plan.denied]
+    left = [_name_denied(plan, denial, dice) for denial in denied]
     sentences: list[Sentence] = []
     while left:
         size = min(dice.pick(_LIST_SIZES), len(left))
@@ -53,6 +69,15 @@ def say_gone(plan: Plan, dice: Dice) -> list[Sentence]:
         _fill(dice.pick(grammar().frames[mention.assertion.value]), [_name(plan, mention, dice)], "joins", dice)
         for mention in plan.gone
     ]
+
+
+def _name_denied(plan: Plan, denial: tuple[str, Side | None], dice: Dice) -> NounPhrase:
+    return name_absent(*denial, dice, plan.avoid(denial[0]))
+
+
+def _told_apart(mention: Mention) -> Mention:
+    """Beside another finding each must tell its side: 'opacity and left effusion' could put both on the left."""
+    return replace(mention, sided=mention.finding.side is not None)
 
 
 def _name(plan: Plan, mention: Mention, dice: Dice) -> NounPhrase:
@@ -79,7 +104,7 @@ def _possible(plan: Plan, mention: Mention, dice: Dice) -> Sentence:
 
 
 def _article(phrase: NounPhrase) -> str:
-    if phrase.number not in ("count", "hedged") or phrase.text.split()[0].endswith("ies"):
+    if phrase.number not in ("count", "hedged"):
         return ""
     return "an " if phrase.text[0].lower() in "aeiou" else "a "
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from knowmvg.core.records import Assertion, Section, Side
+from knowmvg.sources.phantom.scene import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,19 @@ class WrittenReport:
 
     text: str
     phrases: tuple[WrittenPhrase, ...]
+
+
+def named_lesions(phrase: WrittenPhrase, findings: Sequence[Finding]) -> list[int]:
+    """Which lesions of ``findings[phrase.index]`` the words mean, from the image's left to its right.
+
+    Of a bilateral finding these are only the ones on the side that is told; what is absent, resolved or prior has none.
+    """
+    if phrase.index is None or not phrase.assertion.placed:
+        return []
+    finding = findings[phrase.index]
+    one_side = finding.side is Side.BILATERAL and phrase.side in (Side.LEFT, Side.RIGHT)
+    meant = [k for k, lesion in enumerate(finding.lesions) if not one_side or lesion.side is phrase.side]
+    return sorted(meant, key=lambda k: finding.lesions[k].box)
 
 
 Sentence = Sequence[str | NounPhrase]
