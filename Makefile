@@ -21,7 +21,7 @@ help:
 	@echo "make clean    remove $(VENV), caches and out/"
 
 demo: $(VENV)/.installed-demo
-	@$(BIN)/python examples/demo.py --out out/demo
+	@OMP_NUM_THREADS=1 $(BIN)/python examples/demo.py --out out/demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
