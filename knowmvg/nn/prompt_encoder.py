@@ -52,6 +52,7 @@ def _decoder_config(config: PromptConfig) -> Any:
 def build_prompt_encoder(config: PromptConfig) -> Any:
     """A ``SamPromptEncoder`` whose point and box prompts are canvas pixels."""
     vision = SamVisionConfig(num_pos_feats=config.channels // 2, output_channels=config.channels)
+    vision.scale = 1.0  # SAM's own; transformers' default (384) makes frequencies that no coordinate can be read from
     prompt = SamPromptEncoderConfig(
         hidden_size=config.channels, image_size=config.canvas, patch_size=config.canvas // config.grid
     )
