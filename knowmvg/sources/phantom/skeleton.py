@@ -90,44 +90,46 @@ def clavicles(patient: Patient, view: View, step: float) -> list[Cloud]:
 
 
 def shoulders(patient: Patient, view: View, step: float) -> list[Cloud]:
-    """Scapulae (borders, spine, coracoid) and humeri; arms forward turn the scapulae off the lungs."""
+    """Scapulae and humeri; arms held forward turn the scapulae off the lungs."""
     rng = np.random.default_rng(patient.detail + 3)
     s = patient.scale
-    out = (1.5 + 3.2 * (1 - 0.6 * view.arms) * (0.4 if view.supine else 1.0)) * s
+    out = 1.5 + 3.2 * (1 - 0.6 * view.arms) * (0.4 if view.supine else 1.0)
     top = patient.shoulder_y + 1.2
     clouds = []
     for sign in (-1.0, 1.0):
         wobble = rng.normal(0, 0.35, 8)
-
-        def path(points: list[tuple[float, float]], z: float, mirror: float = sign) -> NDArray[np.float64]:
-            return _rounded(np.array([(mirror * x * s, y * s + top, z) for x, y in points]))
-
-        x0 = out / s + 8.0
-        medial = path(
-            [(x0 + 0.6, 0.6), (x0 - 0.3 + wobble[0] * 0.3, 4.0), (x0 + 0.5, 9.0), (x0 + 2.2, 13.4 + wobble[1])], -7
-        )
-        lateral = path([(x0 + 2.2, 13.4 + wobble[1]), (x0 + 4.0, 9.0), (x0 + 5.6, 5.0), (x0 + 6.6, 2.2)], -6)
-        upper = path([(x0 + 0.6, 0.6), (x0 + 3.0, -0.3 + wobble[2] * 0.4), (x0 + 5.4, 0.2)], -5)
-        ridge = path([(x0 + 0.4, 2.6), (x0 + 4.0, 1.0), (x0 + 7.2, -1.4), (x0 + 9.2, -1.6)], -8)
-        coracoid = path([(x0 + 5.4, 0.4), (x0 + 6.0, -0.6), (x0 + 7.0, 0.1)], -1)
-        glenoid = path([(x0 + 6.7, -0.2), (x0 + 7.0, 1.4), (x0 + 6.6, 2.8)], -4)
-        for line, radius in (
-            (medial, 0.18),
-            (lateral, 0.38),
-            (upper, 0.22),
-            (ridge, 0.42),
-            (coracoid, 0.5),
-            (glenoid, 0.4),
-        ):
-            clouds.append(tube(line, radius * s, step=step, wall=0.16, core=MARROW * 1.3))
-        head = (sign * (x0 + 9.2) * s, 1.0 * s + top)
-        t = np.linspace(0, 1, 60)
-        spread = 0.5 + 3.5 * view.arms
-        shaft = np.stack([head[0] + sign * t * spread, head[1] + t * 34, np.full(60, -3.0)], axis=1)
-        girth = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
-        clouds.append(tube(shaft, girth, step=step, wall=0.28, core=MARROW * 0.7))
-        clouds.append(_blade(medial, lateral))
+        clouds += _scapula(sign, out + 8.0, top, wobble, s, step)
+        clouds.append(_humerus(sign, (sign * (out + 17.2) * s, s + top), view.arms, s, step))
     return clouds
+
+
+def _scapula(sign: float, x0: float, top: float, wobble: NDArray[np.float64], s: float, step: float) -> list[Cloud]:
+    """Borders, spine, coracoid and socket of one shoulder blade, and its thin plate; ``x0`` is its inner corner."""
+
+    def path(points: list[tuple[float, float]], z: float) -> NDArray[np.float64]:
+        return _rounded(np.array([(sign * (x0 + x) * s, y * s + top, z) for x, y in points]))
+
+    tip = (2.2, 13.4 + wobble[1])
+    medial = path([(0.6, 0.6), (wobble[0] * 0.3 - 0.3, 4.0), (0.5, 9.0), tip], -7)
+    lateral = path([tip, (4.0, 9.0), (5.6, 5.0), (6.6, 2.2)], -6)
+    parts = (
+        (medial, 0.18),
+        (lateral, 0.38),
+        (path([(0.6, 0.6), (3.0, wobble[2] * 0.4 - 0.3), (5.4, 0.2)], -5), 0.22),
+        (path([(0.4, 2.6), (4.0, 1.0), (7.2, -1.4), (9.2, -1.6)], -8), 0.42),
+        (path([(5.4, 0.4), (6.0, -0.6), (7.0, 0.1)], -1), 0.5),
+        (path([(6.7, -0.2), (7.0, 1.4), (6.6, 2.8)], -4), 0.4),
+    )
+    borders = [tube(line, radius * s, step=step, wall=0.16, core=MARROW * 1.3) for line, radius in parts]
+    return [*borders, _blade(medial, lateral)]
+
+
+def _humerus(sign: float, head: tuple[float, float], arms: float, s: float, step: float) -> Cloud:
+    """One upper arm from its head (cm) down; ``arms`` from 0 to 1 spreads it from the trunk."""
+    t = np.linspace(0, 1, 60)
+    shaft = np.stack([head[0] + sign * t * (0.5 + 3.5 * arms), head[1] + t * 34, np.full(60, -3.0)], axis=1)
+    girth = np.interp(t, [0, 0.013, 0.04, 0.08, 0.13, 0.21, 1], [0.5, 1.6, 2.3, 2.2, 1.7, 1.25, 1.15]) * s
+    return tube(shaft, girth, step=step, wall=0.28, core=MARROW * 0.7)
 
 
 def _rounded(path: NDArray[np.float64]) -> NDArray[np.float64]:
