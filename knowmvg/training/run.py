@@ -239,7 +239,13 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     if not weights.is_file():
         length = part.schedule.steps * part.schedule.batch * part.schedule.accumulate
         images = PromptedImages(
-            recipe.data.folder, work.train, classes, recipe.image_encoder.canvas, part.prompts, recipe.parts_seed, length
+            recipe.data.folder,
+            work.train,
+            classes,
+            recipe.image_encoder.canvas,
+            part.prompts,
+            recipe.parts_seed,
+            length,
         )
         fit(
             task,

@@ -137,7 +137,9 @@ def test_without_its_elements_knowmvg_is_the_baseline(tokenizer: GroundingTokeni
     shared = full.model.state_dict()
     plain.model.load_state_dict({key: shared[key] for key in plain.model.state_dict()})
     prompts = plain.model.attention.decoder
-    assert all(torch.equal(p, q) for p, q in zip(prompts.parameters(), full.model.attention.decoder.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q) for p, q in zip(prompts.parameters(), full.model.attention.decoder.parameters(), strict=True)
+    )
 
 
 def test_configurations_survive_json() -> None:

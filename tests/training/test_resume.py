@@ -50,7 +50,17 @@ def _task() -> LanguageTask:
 
 def _fit(task: LanguageTask, folder: Path) -> None:
     batches = SpokenBatches(0, SCHEDULE.steps, 3)
-    fit(task, batches, task.collate_batches, SCHEDULE, {"text": 1.0}, folder, stage="test", seed=0, report=lambda _: None)
+    fit(
+        task,
+        batches,
+        task.collate_batches,
+        SCHEDULE,
+        {"text": 1.0},
+        folder,
+        stage="test",
+        seed=0,
+        report=lambda _: None,
+    )
 
 
 def _losses(folder: Path) -> list[tuple[int, float]]:

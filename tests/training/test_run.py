@@ -1,0 +1,101 @@
+"""A whole run at the smallest size: from nothing to a grounder folder, and from there on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from knowmvg.core.errors import ManifestError, ModelError
+from knowmvg.grounders.store import load_grounder
+from knowmvg.sources.manifest import load_study, read_rows
+from knowmvg.training.recipe import read_recipe
+from knowmvg.training.run import train
+
+TINY = {
+    "name": "tiny",
+    "data": {"studies": 24, "seed": 3, "size": 64, "splits": [0.5, 0.25, 0.25]},
+    "image_encoder": {"canvas": 64, "channels": 16, "widths": [8, 8, 16], "blocks": [1, 1, 1], "attention": 1},
+    "segmenter": {"prompts": 2, "mlp": 16, "heads": 2, "schedule": {"steps": 2, "batch": 2, "lr": 1e-3}},
+    "language": {
+        "width": 32,
+        "layers": 1,
+        "vocabulary": 400,
+        "image_tokens": 2,
+        "schedule": {"steps": 2, "batch": 4, "lr": 1e-3},
+    },
+    "variant": {"head": "edge", "draws_masks": True, "attention": "global-local", "mask_from": "box", "knowledge": {}},
+    "train": {"steps": 4, "batch": 2, "lr": 1e-3, "validate": 2},
+    "losses": {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0, "mask_bce": 1.0, "knowledge": 0.1, "score": 0.1},
+    "validation_studies": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    values = TINY | {"data": TINY["data"] | {"folder": str(folder / "data")}}  # type: ignore[operator]
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(values))
+    return folder / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Path) -> Path:
+    return train(recipe, (), recipe.parent / "runs", lambda _: None)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_grounder_and_its_facts(run: Path) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    assert set(facts["seconds"]) == {"data", "language", "segmenter", "features", "train"}
+    assert facts["recipe"]["name"] == "tiny"
+    assert set(facts["validation"]) == {"miou", "acc50", "token_accuracy"}
+    assert len(facts["data_fingerprint"]) == 64
+    assert read_recipe(run / "recipe.yaml").model_dump(mode="json", by_alias=True) == facts["recipe"]
+    assert (run / "train" / "logs").is_dir()
+
+
+@pytest.mark.slow
+def test_the_grounder_of_a_run_grounds(run: Path, recipe: Path) -> None:
+    data = recipe.parent / "data"
+    studies = [load_study(data, row) for row in read_rows(data, "test")]
+    answers = load_grounder(run / "model").ground(studies)
+    assert [answer.study for answer in answers] == [study.id for study in studies]
+
+
+@pytest.mark.slow
+def test_a_second_variant_shares_the_frozen_parts(run: Path, recipe: Path) -> None:
+    before = {path.name for path in (recipe.parent / "runs" / "parts").iterdir()}
+    told: list[str] = []
+    other = train(
+        recipe,
+        ["name=plain", "seed=1", "variant.knowledge=null", "variant.attention=plain"],
+        recipe.parent / "runs",
+        told.append,
+    )
+    assert {path.name for path in (recipe.parent / "runs" / "parts").iterdir()} == before
+    assert not any(line.startswith(("language", "segmenter", "data")) for line in told)
+    assert load_grounder(other / "model").config.variant.knowledge is None
+
+
+@pytest.mark.slow
+def test_the_graph_knows_the_training_split_alone(run: Path, recipe: Path) -> None:
+    data = recipe.parent / "data"
+    trained = {p.finding for row in read_rows(data, "train") for p in row.phrases if p.assertion.placed}
+    graph = load_grounder(run / "model").graph
+    assert {node.finding for node in graph.nodes if node.kind == "entity"} <= trained
+
+
+def test_a_data_set_without_validation_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text("")
+    values = TINY | {"data": {"folder": str(tmp_path)}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ManifestError, match="studies in the splits train and val"):
+        train(tmp_path / "r.yaml", (), tmp_path / "runs", lambda _: None)
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_grounder(tmp_path)
