@@ -174,7 +174,7 @@ def test_a_damaged_folder_is_refused(
     with pytest.raises(ModelError):
         load_grounder(folder)
     (folder / broken).unlink()
-    with pytest.raises(ModelError, match=f"no {broken}"):
+    with pytest.raises(ModelError, match="no " + broken.replace(".", r"\.")):
         load_grounder(folder)
 
 

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
+from knowmvg.core.records import Side
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
+from knowmvg.sources.report import read_report
 
 
 def evaluate(
@@ -56,8 +58,15 @@ def evaluate(
             seed=seed,
             progress=progress,
             name=run.resolve().name,
+            reader=finding_and_side,
         )
     result.write(target)
     console.out().print(Markdown(result.to_markdown()))
     files = [target / "tables.md", target / "metrics.json"]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")
+
+
+def finding_and_side(text: str) -> tuple[str | None, Side | None]:
+    """What a generated phrase means, read as a report is read."""
+    phrases = read_report(text).phrases
+    return (phrases[0].finding, phrases[0].side) if phrases else (None, None)
