@@ -11,13 +11,15 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.grounders.prompted.batch import Example
@@ -64,9 +66,16 @@ class Workplace:
     fingerprint: str
     report: Report
 
-    def part(self, stage: str, *depends: object) -> Path:
-        """The folder of a stage, named by a hash of what it depends on."""
-        text = json.dumps([stage, self.fingerprint, self.recipe.parts_seed, *depends], sort_keys=True, default=str)
+    def folder(self, stage: str) -> Path:
+        """The folder of a shared stage, named by a hash of what it depends on."""
+        recipe = self.recipe
+        depends: tuple[object, ...] = {
+            "words": (recipe.language.vocabulary,),
+            "language": (recipe.language, recipe.image_encoder.channels, recipe.image_encoder.canvas),
+            "segmenter": (recipe.image_encoder, recipe.segmenter),
+            "features": (recipe.image_encoder, recipe.segmenter),
+        }[stage]
+        text = json.dumps([stage, self.fingerprint, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -85,51 +94,38 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     folder = runs / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, folder / "recipe.yaml")
-    clock = _Clock(folder / "seconds.json")
-    with clock("data"):
+    with _timed(folder, "data"):
         work = _open_data(recipe, runs / "parts", report)
     tokenizer, graph = _words(work)
-    with clock("language"):
-        language = _language(work, tokenizer)
-    with clock("segmenter"):
-        encoder_task = _segmenter(work)
-    with clock("features"):
-        cache = cache_features(
-            work.part("features", recipe.image_encoder, recipe.segmenter) / "features.npy",
-            recipe.data.folder,
-            [*work.train, *work.valid],
-            encoder_task.encoder,
-            recipe.image_encoder.canvas,
-            report,
-        )
-    with clock("train"):
+    language = _language(work, tokenizer)
+    encoder_task = _segmenter(work)
+    cache = _features(work, encoder_task)
+    with _timed(folder, "train"):
         grounder = _assemble(work, tokenizer, graph, language, encoder_task)
         best = _teach(work, grounder, cache, folder)
-    facts = _facts(recipe, work, clock.seconds, best)
+    facts = _facts(recipe, work, folder, best)
     save_grounder(grounder, folder / "model", facts)
     _write_json(folder / "run.json", facts)
     report(f"saved {folder / 'model'}")
     return folder
 
 
-class _Clock:
-    """Seconds a stage took, added up over interrupted attempts."""
+@contextmanager
+def _timed(folder: Path, stage: str) -> Iterator[None]:
+    """Add the seconds that a stage takes to ``folder/seconds.json``, those of interrupted attempts included."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = _seconds(folder)
+        seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 1)
+        _write_json(folder / "seconds.json", seconds)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
 
-    def __call__(self, stage: str) -> _Clock:
-        self.stage, self.started = stage, time.monotonic()
-        return self
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exception: object) -> None:
-        spent = time.monotonic() - self.started
-        self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + spent, 1)
-        _write_json(self.path, self.seconds)
+def _seconds(folder: Path) -> dict[str, float]:
+    path = folder / "seconds.json"
+    seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return seconds
 
 
 def _write_json(path: Path, values: Any) -> None:
@@ -177,7 +173,7 @@ def _words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
     """Tokenizer and knowledge graph, from the training split alone."""
     recipe = work.recipe
     image_length = recipe.language.image_tokens**2
-    folder = work.part("words", recipe.language.vocabulary)
+    folder = work.folder("words")
     if not (folder / "knowledge.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         graph = build_graph((phrase.phrase() for row in work.train for phrase in row.phrases), load_atlas())
@@ -204,7 +200,8 @@ def _language_config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageM
 
 def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
     recipe, part = work.recipe, work.recipe.language
-    folder = work.part("language", part, recipe.image_encoder.channels, recipe.image_encoder.canvas)
+    folder = work.folder("language")
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.parts_seed)
     model = LanguageModel(_language_config(recipe, tokenizer))
     weights = folder / "language.safetensors"
@@ -212,25 +209,27 @@ def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
         task = LanguageTask(model, tokenizer)
         schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
         reports = SpokenBatches(recipe.parts_seed, schedule.steps * schedule.accumulate, part.schedule.batch)
-        fit(
-            task,
-            reports,
-            task.collate_batches,
-            schedule,
-            {"text": 1.0},
-            folder,
-            stage="language",
-            seed=recipe.parts_seed,
-            report=work.report,
-        )
-        save_file(model.state_dict(), str(weights))
+        with _timed(folder, "language"):
+            fit(
+                task,
+                reports,
+                task.collate_batches,
+                schedule,
+                {"text": 1.0},
+                folder,
+                stage="language",
+                seed=recipe.parts_seed,
+                report=work.report,
+            )
+        _save_weights(model, weights)
     model.load_state_dict(load_file(weights))
     return model
 
 
 def _segmenter(work: Workplace) -> SegmenterTask:
     recipe, part = work.recipe, work.recipe.segmenter
-    folder = work.part("segmenter", recipe.image_encoder, part)
+    folder = work.folder("segmenter")
+    folder.mkdir(parents=True, exist_ok=True)
     classes = sorted({name for row in work.train for name, _ in structures(row)})
     torch.manual_seed(recipe.parts_seed)
     encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
@@ -247,25 +246,46 @@ def _segmenter(work: Workplace) -> SegmenterTask:
             recipe.parts_seed,
             length,
         )
-        fit(
-            task,
-            images,
-            collate_prompted,
-            part.schedule,
-            WEIGHTS,
-            folder,
-            stage="segmenter",
-            seed=recipe.parts_seed,
-            report=work.report,
-        )
+        with _timed(folder, "segmenter"):
+            fit(
+                task,
+                images,
+                collate_prompted,
+                part.schedule,
+                WEIGHTS,
+                folder,
+                stage="segmenter",
+                seed=recipe.parts_seed,
+                report=work.report,
+            )
         quality = mask_iou_by_class(task, recipe.data.folder, work.valid, recipe.image_encoder.canvas)
         _write_json(folder / "mask_iou.json", quality)
         work.report(
             "segmenter: mask IoU from a reference box  " + "  ".join(f"{k} {v:.2f}" for k, v in quality.items())
         )
-        save_file(task.state_dict(), str(weights))
+        _save_weights(task, weights)
     task.load_state_dict(load_file(weights))
     return task
+
+
+def _save_weights(module: nn.Module, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    save_file(module.state_dict(), str(temporary))
+    os.replace(temporary, path)
+
+
+def _features(work: Workplace, pretrained: SegmenterTask) -> FeatureCache:
+    recipe, folder = work.recipe, work.folder("features")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _timed(folder, "features"):
+        return cache_features(
+            folder / "features.npy",
+            recipe.data.folder,
+            [*work.train, *work.valid],
+            pretrained.encoder,
+            recipe.image_encoder.canvas,
+            work.report,
+        )
 
 
 def _prompt_config(recipe: Recipe) -> PromptConfig:
@@ -339,7 +359,11 @@ def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example
     return grounder.example(load_study(folder, row, masks=True)).without_canvas()
 
 
-def _facts(recipe: Recipe, work: Workplace, seconds: dict[str, float], best: dict[str, float]) -> dict[str, Any]:
+def _facts(recipe: Recipe, work: Workplace, folder: Path, best: dict[str, float]) -> dict[str, Any]:
+    """What a card says of a run; the seconds of shared stages are those of the run that made them."""
+    seconds = _seconds(folder)
+    for stage in ("language", "segmenter", "features"):
+        seconds |= _seconds(work.folder(stage))
     return {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "data_fingerprint": work.fingerprint,
