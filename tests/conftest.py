@@ -17,12 +17,14 @@ class FakeGrounder:
     def __init__(self, answer: Sequence[GroundedPhrase] = ()) -> None:
         self.answer = tuple(answer)
         self.asked: list[list[str]] = []
+        self.contexts: list[str] = []
 
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
         return [self._grounding(study, self.answer) for study in studies]
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
         assert len(studies) == len(queries)
+        self.contexts += [study.report for study in studies]
         self.asked += [[query.phrase.text for query in row] for row in queries]
         return [
             self._grounding(study, tuple(self._placed(query) for query in row))
@@ -42,6 +44,20 @@ class FakeGrounder:
             warnings=study.image.warnings,
             study=study.id,
         )
+
+
+class FakeLimitedGrounder(FakeGrounder):
+    """One that has learnt four findings and reads reports of two words ('left', 'effusion') only."""
+
+    findings = frozenset(["nodule", "lung opacity", "pleural effusion", "consolidation"])
+
+    def reads(self, report: str) -> bool:
+        return set(report.lower().rstrip(".").split()) <= {"left", "effusion"}
+
+
+@pytest.fixture
+def limited_grounder() -> type[FakeLimitedGrounder]:
+    return FakeLimitedGrounder
 
 
 @pytest.fixture

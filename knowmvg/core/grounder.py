@@ -35,3 +35,17 @@ class Grounder(Protocol):
         The report of the study is read as context; a study without queries gives an empty ``Grounding``.
         """
         ...
+
+
+@runtime_checkable
+class LimitedGrounder(Grounder, Protocol):
+    """A grounder that knows what it has learnt; one that does not say so is asked everything in the report's words."""
+
+    @property
+    def findings(self) -> frozenset[str]:
+        """Canonical names of the findings that it has learnt to place."""
+        ...
+
+    def reads(self, report: str) -> bool:
+        """Whether the report is written in words that its language model has read."""
+        ...

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from knowmvg.core.grounder import Grounder, Query
+from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import GroundedPhrase, Grounding, Study
 from knowmvg.inference import reconcile
+from knowmvg.inference.question import Question, ask, can_read, findings_learnt
 from knowmvg.sources.report import ReportReading, read_report
 
 PhraseSource: TypeAlias = Literal["model", "parser", "both"]
@@ -34,26 +35,35 @@ def by_model(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
 
 def by_parser(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
     """The phrases that the parser reads, placed by the model where the report places them."""
-    pairings = [reconcile.pair([], task.reading.phrases) for task in tasks]
-    answers = _place(grounder, tasks, pairings)
-    return [
-        _with(answer, reconcile.join([], task.reading.phrases, pairing, answer.phrases))
-        for task, pairing, answer in zip(tasks, pairings, answers, strict=True)
+    learnt = findings_learnt(grounder)
+    pairings = [reconcile.pair([], task.reading.phrases, learnt) for task in tasks]
+    questions = _questions(grounder, tasks, pairings)
+    answers = _place(grounder, questions)
+    joined = [
+        reconcile.join([], task.reading.phrases, pairing, question.answers(answer), learnt)
+        for task, pairing, question, answer in zip(tasks, pairings, questions, answers, strict=True)
     ]
+    return [_with(answers[k], phrases, questions[k].warnings) for k, phrases in enumerate(joined)]
 
 
 def by_both(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
-    """Both, reconciled; the model is asked again only for phrases that it did not name itself."""
+    """Both, reconciled; the model is asked again only for phrases that it did not name itself, or could not read."""
+    learnt = findings_learnt(grounder)
     answers = grounder.ground([task.study for task in tasks])
     named = [_reread(answer, task) for task, answer in zip(tasks, answers, strict=True)]
-    pairings = [reconcile.pair(own, task.reading.phrases) for task, own in zip(tasks, named, strict=True)]
-    asked = [k for k, pairing in enumerate(pairings) if pairing.alone]
-    extra = _place(grounder, [tasks[k] for k in asked], [pairings[k] for k in asked]) if asked else []
-    placed = {k: grounding.phrases for k, grounding in zip(asked, extra, strict=True)}
-    return [
-        _with(answers[k], reconcile.join(named[k], task.reading.phrases, pairings[k], placed.get(k, ())))
+    pairings = [reconcile.pair(own, task.reading.phrases, learnt) for task, own in zip(tasks, named, strict=True)]
+    for k, task in enumerate(tasks):
+        if not can_read(grounder, task.study.report):
+            pairings[k] = pairings[k].doubting(named[k])
+    questions = _questions(grounder, tasks, pairings)
+    asked = [k for k, question in enumerate(questions) if question.queries]
+    extra = _place(grounder, [questions[k] for k in asked]) if asked else []
+    placed = {k: questions[k].answers(grounding) for k, grounding in zip(asked, extra, strict=True)}
+    joined = [
+        reconcile.join(named[k], task.reading.phrases, pairings[k], placed.get(k, ()), learnt)
         for k, task in enumerate(tasks)
     ]
+    return [_with(answers[k], phrases, questions[k].warnings) for k, phrases in enumerate(joined)]
 
 
 NAMED_BY: dict[PhraseSource, Callable[[Grounder, Sequence[Task]], list[Grounding]]] = {
@@ -63,15 +73,19 @@ NAMED_BY: dict[PhraseSource, Callable[[Grounder, Sequence[Task]], list[Grounding
 }
 
 
-def _place(grounder: Grounder, tasks: Sequence[Task], pairings: Sequence[reconcile.Pairing]) -> list[Grounding]:
-    queries = [
-        [Query(task.reading.phrases[k]) for k in pairing.alone] for task, pairing in zip(tasks, pairings, strict=True)
+def _questions(grounder: Grounder, tasks: Sequence[Task], pairings: Sequence[reconcile.Pairing]) -> list[Question]:
+    return [
+        ask(grounder, task.study, [task.reading.phrases[k] for k in pairing.asked])
+        for task, pairing in zip(tasks, pairings, strict=True)
     ]
-    return grounder.ground_phrases([task.study for task in tasks], queries)
 
 
-def _with(answer: Grounding, phrases: tuple[GroundedPhrase, ...]) -> Grounding:
-    return answer.model_copy(update={"phrases": phrases})
+def _place(grounder: Grounder, questions: Sequence[Question]) -> list[Grounding]:
+    return grounder.ground_phrases([each.study for each in questions], [each.queries for each in questions])
+
+
+def _with(answer: Grounding, phrases: tuple[GroundedPhrase, ...], warnings: tuple[str, ...] = ()) -> Grounding:
+    return answer.model_copy(update={"phrases": phrases, "warnings": (*answer.warnings, *warnings)})
 
 
 def _reread(answer: Grounding, task: Task) -> list[GroundedPhrase]:

@@ -7,9 +7,12 @@ keeps the parser's reading of the words (span, assertion, finding) and the model
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from knowmvg.core.records import Assertion, Evidence, GroundedPhrase, Phrase, Section
+from knowmvg.knowledge.relatives import nearest
 
 NO_FINDING_SECTIONS = {
     Section.INDICATION: "The report names it in the indication, which asks a question and states no finding.",
@@ -21,16 +24,25 @@ NOT_PLACED = {
     Assertion.RESOLVED: "The report says that it has resolved.",
     Assertion.PRIOR: "The report speaks of an earlier examination or of history, not of this image.",
 }
+NOT_LEARNT = "The model has not learned to place this finding."
+Learnt: TypeAlias = AbstractSet[str] | None
+"""The findings that a model has learnt to place; ``None`` where it does not say so."""
 
 
-def reason_without_box(phrase: Phrase) -> str | None:
-    """Why a phrase gets no box although it was read, in plain words; ``None`` for one that is to be placed."""
-    return NO_FINDING_SECTIONS.get(phrase.section) or NOT_PLACED.get(phrase.assertion)
+def reason_without_box(phrase: Phrase, learnt: Learnt = None) -> str | None:
+    """Why a phrase gets no box although it was read, in plain words; ``None`` for one that is to be placed.
+
+    A finding that is not ``learnt`` itself is placed like its nearest relative (knowledge/relatives.py).
+    """
+    stated = NO_FINDING_SECTIONS.get(phrase.section) or NOT_PLACED.get(phrase.assertion)
+    if stated is None and learnt is not None and phrase.finding and nearest(phrase.finding, learnt) is None:
+        return NOT_LEARNT
+    return stated
 
 
-def unplaced(phrase: Phrase, source: str) -> GroundedPhrase:
+def unplaced(phrase: Phrase, source: str, learnt: Learnt = None) -> GroundedPhrase:
     """A phrase listed without box, with its reason."""
-    reason = reason_without_box(phrase)
+    reason = reason_without_box(phrase, learnt)
     return _grounded(phrase, evidence=Evidence(source=source), reason=reason)
 
 
@@ -45,40 +57,51 @@ def settled(answer: GroundedPhrase, source: str) -> GroundedPhrase:
 class Pairing:
     """Which of the model's phrases each of the parser's phrases is the same finding as.
 
-    ``partner`` maps the index of a placed parser phrase to the index of a model phrase with boxes; ``alone`` are the
-    placed parser phrases without partner; ``kept`` the model phrases that stand by themselves.
+    ``partner`` maps the index of a placed parser phrase to the index of a model phrase with boxes; ``asked`` are the
+    placed parser phrases that the model is to be asked for, those without partner; ``kept`` the model phrases that
+    stand by themselves.
     """
 
     partner: dict[int, int]
-    alone: tuple[int, ...]
+    asked: tuple[int, ...]
     kept: tuple[int, ...]
 
+    def doubting(self, answer: Sequence[GroundedPhrase]) -> Pairing:
+        """The same for a report that the model cannot read: it is asked for all, and keeps what stands verbatim there.
 
-def pair(answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase]) -> Pairing:
+        A partner says no more than that both named the phrase.
+        """
+        asked = tuple(sorted({*self.asked, *self.partner}))
+        return replace(self, asked=asked, kept=tuple(k for k in self.kept if answer[k].span is not None))
+
+
+def pair(answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase], learnt: Learnt = None) -> Pairing:
     """Match the parser's phrases to the model's by overlap of spans, or by finding, side and zone.
 
     Several mentions of one finding (in FINDINGS and again in IMPRESSION) may share a model phrase. A model phrase that
-    no mention claims is kept unless the parser found the same thing absent, resolved, prior or outside the findings.
+    no mention claims is kept unless the parser found the same thing absent, resolved, prior, outside the findings, or
+    not to be ``learnt``.
     """
     partner: dict[int, int] = {}
-    alone: list[int] = []
+    asked: list[int] = []
+    refused: list[Phrase] = []
     for index, phrase in enumerate(parsed):
-        if reason_without_box(phrase) is not None:
+        if reason_without_box(phrase, learnt) is not None:
+            refused.append(phrase)
             continue
         scores = [(likeness(phrase, candidate), -k) for k, candidate in enumerate(answer) if _seen(candidate)]
         best, negative = max(scores, default=(0, 0))
         if best > 0:
             partner[index] = -negative
         else:
-            alone.append(index)
-    refused = [phrase for phrase in parsed if reason_without_box(phrase) is not None]
+            asked.append(index)
     claimed = set(partner.values())
     kept = tuple(
         k
         for k, candidate in enumerate(answer)
         if k not in claimed and not any(likeness(phrase, candidate) for phrase in refused)
     )
-    return Pairing(partner, tuple(alone), kept)
+    return Pairing(partner, tuple(asked), kept)
 
 
 def _seen(candidate: GroundedPhrase) -> bool:
@@ -100,19 +123,23 @@ def likeness(a: Phrase, b: Phrase) -> int:
 
 
 def join(
-    answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase], pairing: Pairing, placed: Sequence[GroundedPhrase]
+    answer: Sequence[GroundedPhrase],
+    parsed: Sequence[Phrase],
+    pairing: Pairing,
+    placed: Sequence[GroundedPhrase],
+    learnt: Learnt = None,
 ) -> tuple[GroundedPhrase, ...]:
-    """One list in report order; ``placed`` are the grounder's answers for ``pairing.alone``, in that order."""
-    own = dict(zip(pairing.alone, placed, strict=True))
+    """One list in report order; ``placed`` are the grounder's answers for ``pairing.asked``, in that order."""
+    own = dict(zip(pairing.asked, placed, strict=True))
     phrases = []
     for index, phrase in enumerate(parsed):
-        if index in pairing.partner:
-            seen = answer[pairing.partner[index]]
-            phrases.append(_grounded(phrase, boxes=seen.boxes, evidence=_sourced(seen.evidence, "both")))
-        elif index in own:
-            phrases.append(with_words(own[index], phrase, "parser"))
+        source = "both" if index in pairing.partner else "parser"
+        if index in own:
+            phrases.append(with_words(own[index], phrase, source))
+        elif index in pairing.partner:
+            phrases.append(with_words(answer[pairing.partner[index]], phrase, source))
         else:
-            phrases.append(unplaced(phrase, "parser"))
+            phrases.append(unplaced(phrase, source, learnt))
     phrases.extend(settled(answer[k], "model") for k in pairing.kept)
     return in_report_order(phrases)
 

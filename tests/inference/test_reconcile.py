@@ -18,7 +18,7 @@ def placed(phrases: list[Phrase]) -> list[GroundedPhrase]:
 
 def joined(answer: list[GroundedPhrase], parsed: list[Phrase]) -> list[GroundedPhrase]:
     pairing = pair(answer, parsed)
-    return list(join(answer, parsed, pairing, placed([parsed[k] for k in pairing.alone])))
+    return list(join(answer, parsed, pairing, placed([parsed[k] for k in pairing.asked])))
 
 
 def test_overlapping_words_keep_the_models_boxes_and_the_parsers_reading():
@@ -99,7 +99,7 @@ def test_the_likest_of_several_model_phrases_is_the_partner():
 def test_a_model_phrase_without_box_is_no_partner():
     parsed = Phrase(text="edema", span=(0, 5), finding="edema")
     lost = GroundedPhrase(text="edema", span=(0, 5), finding="edema", reason="no box")
-    assert pair([lost], [parsed]).alone == (0,)
+    assert pair([lost], [parsed]).asked == (0,)
 
 
 @pytest.mark.parametrize(

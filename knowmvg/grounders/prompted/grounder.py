@@ -36,7 +36,7 @@ class _Answer:
 
 
 class PromptedGrounder:
-    """KnowMVG, its ablation rows and LISA (core.grounder.Grounder).
+    """KnowMVG, its ablation rows and LISA (core.grounder.LimitedGrounder).
 
     Args:
         model: the parts, joined.
@@ -77,6 +77,15 @@ class PromptedGrounder:
             phrases = [[query.phrase for query in row] for row in asked]
             answers += self._groundings(batch, frames, features, given, phrases)
         return answers
+
+    @property
+    def findings(self) -> frozenset[str]:
+        """The findings that the training phrases named."""
+        return frozenset(node.finding for node in self.graph.nodes if node.finding is not None and node.count > 0)
+
+    def reads(self, report: str) -> bool:
+        """Whether the report is written in words that the language model has read, and is short enough to be read."""
+        return self.tokenizer.knows(report) and len(self.tokenizer.encode(report)) <= self.tokenizer.max_report
 
     @property
     def device(self) -> torch.device:

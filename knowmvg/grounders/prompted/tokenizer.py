@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from knowmvg.core.errors import ModelError
 
 IMAGE, PAD, END, REPORT, ANSWER, BOX = "<image>", "<pad>", "<end>", "<report>", "<answer>", "<BOX>"
+_SPACE = "Ġ"  # how byte-level BPE writes the space before a word
 SPECIAL = (IMAGE, PAD, END, REPORT, ANSWER, BOX)
 
 
@@ -79,6 +80,16 @@ class GroundingTokenizer:
         """Text of ids, special tokens left out."""
         text: str = self.backend.decode([i for i in ids if i >= len(SPECIAL)], skip_special_tokens=False)
         return text.strip()
+
+    def knows(self, text: str) -> bool:
+        """Whether every word of the text is one token, as the words are that the merges were learnt from.
+
+        Numbers and punctuation count for nothing, and a word counts the same after a space, a line's end or a hyphen.
+        """
+        text = self.backend.normalizer.normalize_str(text)
+        pieces = self.backend.pre_tokenizer.pre_tokenize_str(text)
+        words = {piece.lstrip(_SPACE) for piece, (start, end) in pieces if any(map(str.isalpha, text[start:end]))}
+        return all(self.backend.token_to_id(_SPACE + w) or self.backend.token_to_id(w) for w in words)
 
     def prompt(self, report: str) -> list[int]:
         """Ids of ``[image]... <report> report <answer>``; a report over ``max_report`` tokens is cut at its end."""
