@@ -86,7 +86,7 @@ def _kind(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
     names: dict[Any, str] = {str: "text", Path: "path", NoneType: "null"}
-    return names.get(annotation, annotation.__name__)
+    return names.get(annotation, str(annotation.__name__))
 
 
 def _bounds(field: FieldInfo) -> str:
