@@ -42,12 +42,12 @@ medical device and no second reader; it must not be used for the care of patient
 SIMULATED = """It has learnt from simulated radiographs with simulated reports. Radiographs of patients differ, and
 nothing here says that it places a finding on one of them. No radiograph and no report of a patient was used.
 """
-UNKNOWN = """This card does not describe the training data further: the data set was not at hand when it was written, or is
-not one that knowmvg simulated. Its own terms may bind the weights.
+UNKNOWN = """This card does not describe the training data further: the data set was not at hand when it was written, or
+is not one that knowmvg simulated. Its own terms may bind the weights.
 """
 LIMITS = """## Limits
 
-* The figures are of the test split of one data set: they compare variants and controls, and say nothing of other images.
+* The figures are of the test studies of one data set: they compare rows, and say nothing of other images.
 * Intervals cover the choice of test patients, not the luck of training (one seed).
 * It reads frontal radiographs of adults and English reports. It names what a report states and finds nothing by itself.
 * A score estimates a box's overlap with the true region. It is no probability of disease.
@@ -148,7 +148,7 @@ def _is_simulated(facts: dict[str, Any]) -> bool:
         schema = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return schema == DATASET_SCHEMA and hashlib.sha256(manifest).hexdigest() == facts["data_fingerprint"]
+    return bool(schema == DATASET_SCHEMA and hashlib.sha256(manifest).hexdigest() == facts["data_fingerprint"])
 
 
 def _data(facts: dict[str, Any], simulated: bool) -> str:
