@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image
 from knowmvg.inference.session import Session
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "real.py"
-SPEC = importlib.util.spec_from_file_location("real", SCRIPT)
+SPEC = importlib.util.spec_from_file_location("benchmark_real", SCRIPT)
 assert SPEC is not None
 assert SPEC.loader is not None
 real = importlib.util.module_from_spec(SPEC)
+sys.modules[SPEC.name] = real  # dataclasses look their module up
 SPEC.loader.exec_module(real)
 
 
