@@ -31,18 +31,9 @@ def positions(segmenter: Segmenter) -> torch.Tensor:
 def test_positions_are_what_sam_computes(segmenter: Segmenter, positions: torch.Tensor) -> None:
     from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
-    vision = SamVisionConfig(
-        hidden_size=16,
-        output_channels=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=8,
-        num_pos_feats=8,
-        mlp_dim=16,
-        global_attn_indexes=[0],
-        window_size=4,
-    )
+    vision = SamVisionConfig(hidden_size=16, output_channels=16, num_hidden_layers=1, num_attention_heads=2,
+                             image_size=64, patch_size=8, num_pos_feats=8, mlp_dim=16, global_attn_indexes=[0],
+                             window_size=4)
     prompt = SamPromptEncoderConfig(hidden_size=16, image_size=64, patch_size=8)
     decoder = SamMaskDecoderConfig(hidden_size=16, mlp_dim=16, num_attention_heads=2, iou_head_hidden_dim=16)
     model = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))

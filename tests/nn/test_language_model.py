@@ -60,18 +60,12 @@ def test_generation_stops_at_the_end_token(model: LanguageModel) -> None:
     with torch.no_grad():
         model.embedding.weight[2] = 0
         model.embedding.weight[2] += model.norm(torch.randn(32)) * 0  # no pull of its own
-    first = model.generate(
-        _prompt(6, 3)[None], torch.ones(1, 10, dtype=torch.long), torch.randn(1, 8, 4, 4), stop_id=49, max_new_tokens=3
-    )
+    first = model.generate(_prompt(6, 3)[None], torch.ones(1, 10, dtype=torch.long), torch.randn(1, 8, 4, 4),
+                           stop_id=49, max_new_tokens=3)
     stop = int(first.ids[0, 0])
     torch.manual_seed(0)
-    again = model.generate(
-        _prompt(6, 3)[None],
-        torch.ones(1, 10, dtype=torch.long),
-        torch.zeros(1, 8, 4, 4),
-        stop_id=stop,
-        max_new_tokens=30,
-    )
+    again = model.generate(_prompt(6, 3)[None], torch.ones(1, 10, dtype=torch.long), torch.zeros(1, 8, 4, 4),
+                           stop_id=stop, max_new_tokens=30)
     ends = (again.ids[0] == stop).nonzero()
     assert again.ids.shape[1] <= 30
     if len(ends):
