@@ -12,12 +12,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format clean
+.PHONY: help demo test format figures clean
 
 help:
 	@echo "make demo     install into $(VENV) and ground two example studies; results under out/demo"
 	@echo "make test     install the tools too and run lint, types, import contracts and tests"
 	@echo "make format   rewrite the code as the linter wants it"
+	@echo "make figures  measure every figure of the README; results under results/ (slow)"
 	@echo "make clean    remove $(VENV), caches and out/"
 
 demo: $(VENV)/.installed-demo
@@ -33,6 +34,24 @@ test: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Reports and real radiographs are measured where SHARED_DATA holds them. The data set has the recipe's own splits, so
+# that the test patients are none of those that the model has learnt from.
+SHARED_DATA ?= ../shared/data
+MODEL ?= knowmvg/models/demo
+
+figures: $(VENV)/.installed-demo
+	@mkdir -p results
+	$(BIN)/python benchmarks/data.py recipes/demo.yaml
+	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --out results/evaluation
+	$(BIN)/python benchmarks/ground.py --model $(MODEL) --json results/ground.json
+	$(BIN)/python benchmarks/phantom.py --json results/phantom.json
+	$(BIN)/python benchmarks/images.py --json results/images.json
+	if [ -f $(SHARED_DATA)/openi_reports/reports.jsonl ]; then \
+		$(BIN)/python benchmarks/reports.py --data $(SHARED_DATA)/openi_reports/reports.jsonl --json results/reports.json; fi
+	if [ -d $(SHARED_DATA)/nih_bbox ]; then \
+		$(BIN)/python benchmarks/real.py --data $(SHARED_DATA) --model $(MODEL) --json results/real.json; fi
+	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.
 $(VENV)/.made:

@@ -1,104 +1,147 @@
-"""A run as a file: typed, strict, complete. An unknown key is an error; the resolved recipe is saved with the run."""
+"""A run as a file: typed, strict, complete. An unknown key is an error; the resolved recipe is saved with the run.
+
+``python -m knowmvg.training.recipe docs/recipes.md`` writes the page of every key (training/recipe_page.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.grounders.prompted.objective import TERMS
+from knowmvg.training.recipe_file import read_values
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class DataPart(_Part):
-    """Where the studies come from: a manifest folder, or simulated radiographs that are made when they are missing.
-
-    ``folder`` is read as it is when it holds a manifest. Otherwise ``studies`` radiographs of ``size`` pixels are
-    simulated into it from ``seed``.
-    """
+    """Where the studies come from: a manifest folder, or simulated radiographs that are made when they are missing."""
 
     folder: Path = Path("data/phantom")
+    """data set folder; it is read as it is when it holds a `manifest.jsonl`, and simulated into otherwise"""
     studies: int = Field(default=12_000, ge=10)
-    seed: int = 2026
+    """studies to simulate where the folder holds none"""
+    seed: int = Field(default=2026, ge=0)
+    """seed of the simulation"""
     size: int = Field(default=256, ge=64, le=1024)
+    """side of the simulated images in pixels"""
     splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
+    """shares of train, val and test in the simulation; patients are disjoint"""
 
 
 class Schedule(_Part):
-    """Length and pace of one stage of training.
-
-    ``warmup`` steps rise linearly to ``lr``; ``decay`` is the shape after that. ``checkpoint`` is the number of steps
-    between checkpoints, ``validate`` between validations (0: none); the best validated checkpoint is kept.
-    """
+    """Length and pace of one stage of training."""
 
     steps: int = Field(ge=1)
+    """optimizer steps"""
     batch: int = Field(ge=1)
+    """items a step and accumulation"""
     lr: float = Field(gt=0)
+    """highest learning rate (AdamW)"""
     weight_decay: float = Field(default=0.0, ge=0)
+    """of AdamW"""
     warmup: int = Field(default=100, ge=0)
+    """steps of linear rise to `lr`, at most half of all"""
     decay: Literal["linear", "cosine", "constant"] = "cosine"
+    """shape of the learning rate after the warm-up"""
     clip: float = Field(default=1.0, gt=0)
+    """greatest norm of the gradient"""
     checkpoint: int = Field(default=250, ge=1)
+    """steps between checkpoints, where none is validated"""
     validate_: int = Field(default=0, ge=0, alias="validate")
+    """steps between validations, each with a checkpoint, of which the best is kept (0: none); read by `train` alone"""
     accumulate: int = Field(default=1, ge=1)
+    """batches whose gradients make one step"""
 
 
 class ImageEncoderPart(_Part):
-    """Sizes of the image encoder (nn.image_encoder.ImageEncoderConfig)."""
+    """Sizes of the image encoder (nn/image_encoder.py)."""
 
-    canvas: int = Field(default=256, multiple_of=32)
-    channels: int = Field(default=64, multiple_of=16)
+    canvas: int = Field(default=256, ge=64, multiple_of=32)
+    """side of the square that images are letterboxed into, in pixels; features have an eighth of it"""
+    channels: int = Field(default=64, ge=16, multiple_of=16)
+    """width of the features and of prompt tokens"""
     widths: tuple[int, int, int] = (32, 64, 128)
+    """channels at strides 4, 8 and 16"""
     blocks: tuple[int, int, int] = (1, 2, 2)
+    """residual blocks at strides 4, 8 and 16"""
     attention: int = Field(default=2, ge=0)
+    """transformer blocks at stride 16, of four heads each"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> ImageEncoderPart:
+        if min(self.widths) < 1 or self.widths[2] % 4 or min(self.blocks) < 0:
+            raise ValueError("widths must be positive and the last one a multiple of 4, blocks not negative")
+        return self
 
 
 class SegmenterPart(_Part):
     """Pre-training of the frozen parts: image encoder, prompt encoder and mask decoder, on masks."""
 
     schedule: Schedule
-    prompts: int = Field(default=5, ge=1, description="structures that are prompted in each image of a batch")
-    mlp: int = 128
+    prompts: int = Field(default=5, ge=1)
+    """structures that are prompted in each image of a batch"""
+    mlp: int = Field(default=128, ge=1)
+    """hidden width of the two-way transformer"""
     heads: int = Field(default=4, ge=1)
+    """its attention heads"""
 
 
 class LanguagePart(_Part):
     """The language model and its pre-training on reports without images."""
 
     schedule: Schedule
-    width: int = Field(default=192, multiple_of=32)
+    width: int = Field(default=192, ge=32, multiple_of=32)
+    """hidden size; there is a head for every 32 of it"""
     layers: int = Field(default=4, ge=1)
+    """decoder blocks"""
     vocabulary: int = Field(default=4000, ge=300)
+    """greatest number of tokens"""
     image_tokens: int = Field(default=8, ge=1)
+    """tokens a side that the image becomes; it must divide `image_encoder.canvas / 8`"""
 
 
 class KnowledgePart(_Part):
-    """Knowledge prompts (nn.knowledge_prompts.KnowledgeConfig)."""
+    """Knowledge prompts (nn/knowledge_prompts.py)."""
 
     k: int = Field(default=5, ge=1)
+    """nodes a phrase (equation 9)"""
     weighting: Literal["none", "softmax"] = "none"
+    """`none` takes the chosen nodes as they are, `softmax` scales them by their similarity, which is then learned"""
     temperature: float = Field(default=0.1, gt=0)
+    """of that softmax"""
     selection: Literal["similar", "random"] = "similar"
+    """`similar` is equation 8, `random` the control"""
 
 
 class VariantPart(_Part):
-    """Which row of the family is trained (grounders.prompted.variants)."""
+    """Which row of the family is trained (grounders/prompted/variants.py)."""
 
     knowledge: KnowledgePart | None = None
+    """knowledge prompts, or null for none"""
     attention: Literal["plain", "global-local"] = "plain"
+    """one pass of the decoder, or equations 10 to 15"""
     decoder: Literal["box", "mask"] = "box"
+    """equation 12, or LISA's trained mask decoder (plain attention only)"""
     head: Literal["token", "edge"] = "edge"
+    """the published box head, or edges read from maps over the image tokens"""
     draws_masks: bool = False
+    """whether the box decoder predicts masks too; taught by `losses.mask_bce` and `losses.mask_dice`"""
     mask_from: Literal["text", "text+box", "box"] = "text"
+    """what prompts the frozen mask decoder in equation 13"""
     detach_local: bool = False
+    """whether the coarse box of equation 10 passes no gradient where it is a prompt"""
     gate: Literal["scalar", "phrase"] = "scalar"
+    """the weight of equation 15: one number, or a function of the phrase"""
 
     @model_validator(mode="after")
     def _possible(self) -> VariantPart:
@@ -111,9 +154,13 @@ class Recipe(_Part):
     """Everything that a run depends on."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(default=0, ge=0, description="of the grounder's own training")
-    parts_seed: int = Field(default=0, ge=0, description="of the parts that runs share: frozen parts, language model")
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves it to torch")
+    """name of the run's folder and of the model in results"""
+    seed: int = Field(default=0, ge=0)
+    """of the grounder's own weights and draws"""
+    parts_seed: int = Field(default=0, ge=0)
+    """of the parts that runs share: frozen parts, language model"""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves it to torch"""
     data: DataPart = DataPart()
     image_encoder: ImageEncoderPart = ImageEncoderPart()
     segmenter: SegmenterPart
@@ -121,14 +168,26 @@ class Recipe(_Part):
     variant: VariantPart = VariantPart()
     train: Schedule
     losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
+    """weight of each loss term; a term that is not named has none. Naming any replaces the default"""
     validation_studies: int = Field(default=200, ge=1)
-    spoken: int = Field(default=1, ge=0, description="reports without an image beside each study of a batch")
+    """studies of the split val that are validated on"""
+    spoken: int = Field(default=1, ge=0)
+    """reports without an image beside each study of a batch"""
 
     @model_validator(mode="after")
     def _known_terms(self) -> Recipe:
         unknown = sorted(set(self.losses) - set(TERMS))
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Recipe:
+        grid, tokens = self.image_encoder.canvas // 8, self.language.image_tokens
+        if grid % tokens:
+            raise ValueError(f"language.image_tokens {tokens} does not divide the {grid} cells of image_encoder.canvas")
+        if self.image_encoder.channels // 2 % self.segmenter.heads:
+            raise ValueError(f"segmenter.heads {self.segmenter.heads} does not divide half of image_encoder.channels")
         return self
 
 
@@ -139,20 +198,12 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises ``RecipeError`` for a missing file, malformed YAML, an unknown key or a value out of range.
     """
-    values = _read_yaml(path)
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator:
-            raise RecipeError("overrides of the form key=value", repr(override), "For example train.steps=100.")
-        _set(values, key.strip().split("."), yaml.safe_load(value))
+    values = read_values(path, overrides)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise RecipeError(
-            "a valid recipe", f"{first['msg']} at {place} in {path}", "See docs/recipes.md for every key."
-        ) from error
+        got, todo = _explain(error)
+        raise RecipeError("a valid recipe", f"{got} in {path}", todo) from error
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -161,32 +212,35 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _read_yaml(path: Path, depth: int = 0) -> dict[str, Any]:
-    if depth > 5:
-        raise RecipeError("at most 5 recipes that extend each other", f"more at {path}", "Look for a circle.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = type(error).__name__ if isinstance(error, UnicodeDecodeError) else str(error).splitlines()[0]
-        raise RecipeError("a readable YAML recipe", reason, f"Check {path}.") from error
-    if not isinstance(values, dict):
-        raise RecipeError("a YAML mapping", type(values).__name__, f"Check {path}.")
-    base = values.pop("extends", None)
-    return values if base is None else _merge(_read_yaml(path.parent / str(base), depth + 1), values)
+def sections(part: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section of a recipe by its dotted name, ``""`` for the recipe itself, a section before those inside it."""
+    yield prefix, part
+    for name, field in part.model_fields.items():
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from sections(inner, f"{prefix}.{field.alias or name}".lstrip("."))
 
 
-def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+def keys_of(part: type[BaseModel]) -> list[str]:
+    """The keys of a section as they are written in a file."""
+    return [field.alias or name for name, field in part.model_fields.items()]
 
 
-def _set(values: dict[str, Any], keys: list[str], value: object) -> None:
-    for key in keys[:-1]:
-        step = values.setdefault(key, {})
-        if not isinstance(step, dict):
-            raise RecipeError("a section", f"{key} is a value", "Override the value itself.")
-        values = step
-    values[keys[-1]] = value
+def _explain(error: ValidationError) -> tuple[str, str]:
+    """What is wrong with a recipe, and what to do about it."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    if first["type"] != "extra_forbidden":
+        return f"{first['msg']} at {place}", "See docs/recipes.md for every key."
+    known = [f"{prefix}.{key}".lstrip(".") for prefix, part in sections() for key in keys_of(part)]
+    near = get_close_matches(place, known, 1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return f"the unknown key {place}", f"{hint}See docs/recipes.md for every key."
+
+
+if __name__ == "__main__":
+    from knowmvg.training.recipe_page import write_page
+
+    if len(sys.argv) != 2:
+        sys.exit("expected one argument: the file to write")
+    write_page(Path(sys.argv[1]))

@@ -1,0 +1,208 @@
+"""The model card: ``README.md`` beside a trained model, written from what the run and its evaluation left in files.
+
+Every figure on a card comes from ``run.json`` or ``metrics.json``; nothing is typed by hand, and nothing is rounded up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from knowmvg.core.errors import ModelError, OutputError
+from knowmvg.core.records import DISCLAIMER
+from knowmvg.sources.phantom.dataset import DATASET_SCHEMA
+
+METRICS = "knowmvg.metrics/1"
+CARD = "README.md"
+LARGEST = 16 * 2**20  # bytes of a JSON file
+STAGES = {
+    "data": "simulating and reading data",
+    "language": "language model",
+    "segmenter": "image encoder and mask decoder",
+    "features": "caching features",
+    "train": "grounding",
+}
+PROTOCOLS = {
+    "teacher_forced": "The phrases are given, as in the papers of this lineage; only the boxes are scored.",
+    "generate": "The model names the phrases itself; one that it does not name scores 0.",
+}
+INTRODUCTION = f"""A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest
+radiograph and its report go in; the report's diagnostic phrases come out, with boxes on the image.
+
+**{DISCLAIMER}**
+
+## Intended use
+
+Demonstration and research: showing how the method works, testing software around it, comparing variants. It is no
+medical device and no second reader; it must not be used for the care of patients.
+"""
+SIMULATED = """It has learnt from simulated radiographs with simulated reports. Radiographs of patients differ, and
+nothing here says that it places a finding on one of them. No radiograph and no report of a patient was used.
+"""
+UNKNOWN = """This card does not describe the training data further: the data set was not at hand when it was written, or
+is not one that knowmvg simulated. Its own terms may bind the weights.
+"""
+LIMITS = """## Limits
+
+* The figures are of the test studies of one data set: they compare rows, and say nothing of other images.
+* Intervals cover the choice of test patients, not the luck of training (one seed).
+* It reads frontal radiographs of adults and English reports. It names what a report states and finds nothing by itself.
+* A score estimates a box's overlap with the true region. It is no probability of disease.
+
+## Licence
+
+Apache-2.0.
+"""
+
+
+def write_card(run: Path, evaluation: Path | None = None) -> Path:
+    """Write ``model/README.md`` for a trained run, whole or not at all, and return its path.
+
+    Args:
+        run: a folder of ``knowmvg train``, with ``run.json`` and ``model/``.
+        evaluation: a folder of ``knowmvg evaluate`` with ``metrics.json``; ``RUN/evaluation-test`` by default.
+
+    Raises:
+        ModelError: a file that is missing, no JSON, or of another version.
+        OutputError: the card cannot be written.
+    """
+    model = run / "model"
+    if not (model / "config.json").is_file():
+        raise ModelError("a run folder with a trained model", f"no config.json in {model}", "Train it: knowmvg train.")
+    facts = _read(run / "run.json", f"Train it again: knowmvg train writes {run / 'run.json'}.")
+    folder = evaluation if evaluation is not None else run / "evaluation-test"
+    metrics = _read(folder / "metrics.json", f"Evaluate it first: knowmvg evaluate {run}.")
+    if metrics.get("schema") != METRICS:
+        raise ModelError(f"figures of the schema {METRICS}", repr(metrics.get("schema")), "Evaluate the model again.")
+    try:
+        text = card(facts, metrics, simulated=_is_simulated(facts))
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise ModelError(
+            "run.json and metrics.json of this version",
+            f"{type(error).__name__} at {error}",
+            "Train and evaluate again.",
+        ) from error
+    return _write(model / CARD, text)
+
+
+def card(facts: dict[str, Any], metrics: dict[str, Any], *, simulated: bool) -> str:
+    """The card's text from the content of ``run.json`` and ``metrics.json``.
+
+    ``simulated`` says whether the training data are known to be of knowmvg's simulator.
+
+    Raises ``KeyError``, ``TypeError``, ``AttributeError``, ``ValueError`` or ``IndexError`` for another content.
+    """
+    recipe = facts["recipe"]
+    blocks = [
+        f"# {recipe['name']}\n",
+        INTRODUCTION,
+        _figures(metrics),
+        _data(facts, simulated),
+        _training(facts),
+        LIMITS,
+    ]
+    return "\n".join(blocks)
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    lines = [
+        "## Figures",
+        "",
+        "acc@t is the share of phrases whose boxes reach an IoU of t or more (AP10, AP30 and AP50",
+    ]
+    lines += ["in the papers); in brackets the 95 % bootstrap interval over patients. The other rows are controls.", ""]
+    for protocol, rows in metrics["protocols"].items():
+        first = rows[0]["micro"]
+        asked = f"{first['n_phrases']} phrases of {first['n_patients']} patients"
+        thresholds = list(first["acc"])
+        header = ["row", *(f"acc@{t}" for t in thresholds), "mIoU", "phrase F1", "false boxes"]
+        lines += [f"### {protocol}", "", f"{PROTOCOLS.get(protocol, '')} {asked}.".strip(), ""]
+        lines += [_line(header), _line(["---"] * len(header))]
+        lines += [_line(_cells(row, thresholds)) for row in rows] + [""]
+    lines += [f"Note: {note}\n" for note in metrics.get("notes", [])]
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any], thresholds: list[str]) -> list[str]:
+    found, naming = row["micro"], row.get("identification") or {}
+    numbers = [*(found["acc"][t] for t in thresholds), found["miou"], naming.get("f1"), naming.get("false_box_rate")]
+    return [str(row["row"]), *map(_estimate, numbers)]
+
+
+def _estimate(number: dict[str, Any] | None) -> str:
+    if number is None:
+        return "-"
+    low, high = number.get("low"), number.get("high")
+    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{number['value']:.3f}{interval}"
+
+
+def _is_simulated(facts: dict[str, Any]) -> bool:
+    """Whether the data set is at hand, is the one that the run was trained on, and was written by the simulator."""
+    folder = Path(facts["recipe"]["data"]["folder"])
+    try:
+        manifest = (folder / "manifest.jsonl").read_bytes()
+        schema = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(schema == DATASET_SCHEMA and hashlib.sha256(manifest).hexdigest() == facts["data_fingerprint"])
+
+
+def _data(facts: dict[str, Any], simulated: bool) -> str:
+    data, studies = facts["recipe"]["data"], facts["train_studies"]
+    if simulated:
+        told = (
+            f"{studies} simulated studies (knowmvg.sources.phantom, seed {data['seed']}, {data['size']} pixels a side)."
+        )
+    else:
+        told = f"{studies} studies of the data set `{Path(data['folder']).name}`."
+    fingerprint = f"Fingerprint of the manifest (SHA-256): `{facts['data_fingerprint']}`"
+    return "\n".join(["## Training data", "", told, "", SIMULATED if simulated else UNKNOWN, fingerprint, ""])
+
+
+def _training(facts: dict[str, Any]) -> str:
+    recipe, threads = facts["recipe"], facts["threads"]
+    seconds = {name: float(value) for name, value in facts["seconds"].items()}
+    lines = ["## Training", "", "```bash", "knowmvg train recipe.yaml  # the resolved recipe of the run", "```", ""]
+    lines += [
+        f"Seed {recipe['seed']}, {threads} thread{'s' if threads != 1 else ''}, on whatever else ran beside it.",
+        "",
+    ]
+    lines += [_line(["stage", "minutes"]), _line(["---", "---"])]
+    lines += [_line([STAGES.get(name, name), f"{value / 60:.1f}"]) for name, value in seconds.items()]
+    lines += [_line(["all", f"{sum(seconds.values()) / 60:.1f}"]), ""]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    lines += [f"Versions: {versions}; source {facts.get('git') or 'unknown'}.", ""]
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _read(path: Path, todo: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ModelError(f"at most {LARGEST // 2**20} MiB of JSON", f"more at {path}", todo)
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "no JSON"
+        raise ModelError("a readable JSON file", f"{reason} at {path}", todo) from error
+    if not isinstance(values, dict):
+        raise ModelError("a JSON object", f"{type(values).__name__} at {path}", todo)
+    return values
+
+
+def _write(path: Path, text: str) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror or type(error).__name__
+        raise OutputError("a folder that can be written", f"{reason} at {path.parent}", "Check its rights.") from error
+    return path
