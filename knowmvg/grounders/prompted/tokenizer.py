@@ -58,8 +58,12 @@ class GroundingTokenizer:
 
     @classmethod
     def load(cls, path: Path, image_length: int) -> GroundingTokenizer:
-        """Read ``tokenizer.json``."""
-        return cls(Tokenizer.from_file(str(path)), image_length)
+        """Read ``tokenizer.json``. Raises ``ModelError`` for a damaged file."""
+        try:
+            backend = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises no narrower class for a damaged file
+            raise ModelError("a whole tokenizer.json", f"a damaged one at {path}", "Copy the model again.") from error
+        return cls(backend, image_length)
 
     def save(self, path: Path) -> None:
         """Write ``tokenizer.json``."""
