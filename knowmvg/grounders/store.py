@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from knowmvg.core.errors import ModelError
+from knowmvg.core.errors import KnowledgeError, ModelError
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model
@@ -46,6 +46,7 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
             if extra.name not in FILES and extra.is_file():
                 shutil.copy2(extra, staging / extra.name)
         shutil.rmtree(folder)
+    (staging / "model.safetensors").chmod(0o644)  # safetensors writes for its owner alone
     staging.rename(folder)
 
 
@@ -76,7 +77,7 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         model = build_model(shape, features, adjacency)
         model.load_state_dict(tensors)
         tokenizer = GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
+    except (SafetensorError, KnowledgeError, ValueError, KeyError, RuntimeError, OSError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).splitlines()[0][:200]

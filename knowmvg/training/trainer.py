@@ -45,7 +45,7 @@ class _Terms(Trainer):
         terms: dict[str, Tensor] = model(**inputs)
         total = torch.stack([self.weights[name] * terms[name] for name in terms if self.weights.get(name)]).sum()
         if not bool(torch.isfinite(total)):
-            raise FloatingPointError(f"the loss is not finite: { {k: float(v) for k, v in terms.items()} }")
+            raise FloatingPointError(f"the loss is not finite: { {k: float(v.detach()) for k, v in terms.items()} }")
         for name, value in terms.items():
             self._seen.setdefault(name, []).append(float(value.detach()))
         return (total, terms) if return_outputs else total
