@@ -60,16 +60,27 @@ def ground(
 
 
 def show(grounding: Grounding) -> None:
-    """The result as a table, boxes rounded to whole pixels, warnings below it."""
-    columns = ("#", "phrase", "finding", "assertion", "x1 y1 x2 y2", "score", "named by / why no box")
-    table = console.plain_table(*columns, wide=("phrase", "finding", columns[-1]))
+    """The result as a table, boxes rounded to whole pixels; below it why phrases have no box, and warnings."""
+    columns = ("#", "phrase", "finding", "assertion", "x1 y1 x2 y2", "score", "by")
+    table = console.plain_table(*columns, wide=("phrase", "finding"))
     number = 0
     for phrase in grounding.phrases:
         number += bool(phrase.boxes)
         table.add_row(*_cells(phrase, number), style=None if phrase.boxes else "dim")
     if grounding.phrases:
         console.out().print(table)
+    for reason, texts in _unplaced(grounding).items():
+        console.out().print(Text(f"no box   {'; '.join(texts)}: {reason}"))
     console.show_warnings(grounding.warnings)
+
+
+def _unplaced(grounding: Grounding) -> dict[str, list[str]]:
+    """The phrases without box by their reason."""
+    reasons: dict[str, list[str]] = {}
+    for phrase in grounding.phrases:
+        if phrase.reason:
+            reasons.setdefault(phrase.reason, []).append(" ".join(phrase.text.split()))
+    return reasons
 
 
 def _cells(phrase: GroundedPhrase, number: int) -> tuple[Text, ...]:
@@ -83,6 +94,6 @@ def _cells(phrase: GroundedPhrase, number: int) -> tuple[Text, ...]:
         phrase.assertion.value,
         boxes,
         scores,
-        phrase.reason or source,
+        source,
     )
     return tuple(Text(cell) for cell in cells)  # report text is never read as markup
