@@ -78,6 +78,12 @@ class Frame:
         (w, h), (cw, ch) = _checked_size("stored image", stored), _checked_size("canvas", canvas)
         return cls(stored, canvas, (cw / w, ch / h), (0.0, 0.0))
 
+    def on(self, canvas: Size) -> Frame:
+        """The same picture on a canvas of another resolution ``(width, height)``: a mask's or a feature map's."""
+        kx, ky = canvas[0] / self.canvas[0], canvas[1] / self.canvas[1]
+        scale, offset = (self.scale[0] * kx, self.scale[1] * ky), (self.offset[0] * kx, self.offset[1] * ky)
+        return Frame(self.stored, canvas, scale, offset)
+
     @property
     def _scale4(self) -> FloatArray:
         return np.array([*self.scale, *self.scale], dtype=np.float64)

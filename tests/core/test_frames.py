@@ -195,3 +195,10 @@ def test_shrinking_averages_and_does_not_alias():
     stripes = np.tile(np.array([0, 1], np.float32), (256, 128))
     drawn = Frame.squash((256, 256), (32, 32)).render(stripes)
     np.testing.assert_allclose(drawn, 0.5, atol=0.02)
+
+
+def test_a_frame_on_another_resolution_keeps_the_picture():
+    frame = Frame.letterbox((90, 70), (256, 256), 1.2)
+    boxes = [[3.0, 4.0, 50.0, 60.0]]
+    for side in (64, 512):
+        np.testing.assert_allclose(frame.on((side, side)).to_unit(boxes), frame.to_unit(boxes))

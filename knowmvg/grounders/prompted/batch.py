@@ -58,12 +58,7 @@ def _soft_masks(label: LabelledPhrase, frame: Frame) -> NDArray[np.float16]:
     """Masks of a phrase ``[n, 64, 64]`` on the canvas, averaged over each cell; NaN where the data set has none."""
     if label.masks is None:
         return np.full((len(label.boxes), MASK_SIDE, MASK_SIDE), np.nan, dtype=np.float16)
-    coarse = Frame(
-        frame.stored,
-        (MASK_SIDE, MASK_SIDE),
-        (frame.scale[0] * MASK_SIDE / frame.canvas[0], frame.scale[1] * MASK_SIDE / frame.canvas[1]),
-        (frame.offset[0] * MASK_SIDE / frame.canvas[0], frame.offset[1] * MASK_SIDE / frame.canvas[1]),
-    )
+    coarse = frame.on((MASK_SIDE, MASK_SIDE))
     return np.stack([coarse.render(mask.astype(np.float32)) for mask in label.masks]).astype(np.float16)
 
 
