@@ -22,3 +22,15 @@ def ordered(boxes: Tensor) -> Tensor:
     """Boxes xyxy ``[..., 4]`` with swapped corners put right."""
     a, b = boxes[..., :2], boxes[..., 2:]
     return torch.cat([torch.minimum(a, b), torch.maximum(a, b)], dim=-1)
+
+
+def filled(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Share ``[P, height, width]`` of each cell of the canvas that unit boxes xyxy ``[P, 4]`` cover."""
+
+    def covered(low: Tensor, high: Tensor, cells: int) -> Tensor:
+        start = torch.arange(cells, device=boxes.device, dtype=boxes.dtype)
+        low, high = low.unsqueeze(1) * cells, high.unsqueeze(1) * cells
+        return (torch.minimum(high, start + 1) - torch.maximum(low, start)).clamp(0, 1)
+
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    return covered(y1, y2, height).unsqueeze(2) * covered(x1, x2, width).unsqueeze(1)

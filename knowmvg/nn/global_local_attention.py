@@ -83,6 +83,9 @@ class Gate(nn.Module):
         return logit.sigmoid()
 
 
+MASK_SOURCES = ("text", "text+box", "box", "branch")
+
+
 class GlobalLocalAttention(nn.Module):
     """The global-local attention (GLA): a box-prompted pass and a mask-prompted pass of one decoder, gated.
 
@@ -91,7 +94,8 @@ class GlobalLocalAttention(nn.Module):
         channels: width of prompt tokens.
         mask_from: which tokens prompt the frozen mask decoder in equation 13: ``text`` for ``[e_box; P_k]`` (the
             literal reading; a decoder that never saw such tokens draws noise), ``text+box`` adds ``p_loc`` without
-            knowledge, ``box`` is ``p_loc`` alone. Recommended: ``box`` or ``text+box`` (docs/deviations.md).
+            knowledge, ``box`` is ``p_loc`` alone, ``branch`` the corners of the box that the local branch answered
+            (a cascade, the recommended choice: docs/deviations.md).
         gate: ``scalar`` or ``phrase``.
         detach_local: whether ``b_loc`` passes no gradient where it is a prompt.
     """
@@ -105,8 +109,9 @@ class GlobalLocalAttention(nn.Module):
         detach_local: bool = False,
     ) -> None:
         super().__init__()
-        if mask_from not in ("text", "text+box", "box"):
-            raise ValueError(f"expected mask_from text|text+box|box, got {mask_from!r}")
+        if mask_from not in MASK_SOURCES:
+            raise ValueError(f"expected mask_from {'|'.join(MASK_SOURCES)}, got {mask_from!r}")
+        self.joined = True  # whether the global branch takes part; training may leave it out at first
         self.decoder = decoder
         self.local_prompt = LocalPrompt(channels)
         self.mask_prompt = MaskPrompt()
@@ -117,7 +122,7 @@ class GlobalLocalAttention(nn.Module):
     def forward(
         self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
     ) -> Decoded:
-        """Equations 10 to 15 for ``P`` rows, both branches in one batch.
+        """Equations 10 to 15 for ``P`` rows; the local branch alone, without a gate, while not ``joined``.
 
         Args:
             box_embedding: ``e_box`` ``[P, d]``.
@@ -130,18 +135,28 @@ class GlobalLocalAttention(nn.Module):
         local_box = self.local_prompt.box(box_embedding)
         placed = local_box.detach() if self.detach_local else local_box
         corners = self.local_prompt.tokens(placed, segmenter.prompt_encoder)
-        prompted_by = {
-            "text": text,
-            "text+box": torch.cat([box_embedding.unsqueeze(1), corners], dim=1),
-            "box": corners,
-        }[self.mask_from]
+        local = self.decoder(features + segmenter.no_mask, positions, torch.cat([text, corners], dim=1))  # eq. 12
+        if not self.joined:
+            return Decoded(local, {}, local_box)
+        prompted_by = self._mask_prompts(box_embedding, text, corners, local.xyxy, segmenter)
         dense, mask = self.mask_prompt(
             features, positions, prompted_by, segmenter.mask_decoder, segmenter.prompt_encoder
         )
-        local = self.decoder(features + segmenter.no_mask, positions, torch.cat([text, corners], dim=1))  # eq. 12
         wide = self.decoder(features + dense, positions, text)  # eq. 14
         gate = self.gate(box_embedding)
         return Decoded(_fuse(wide, local, gate), {"local": local, "global": wide}, local_box, mask, gate)
+
+    def _mask_prompts(
+        self, box_embedding: Tensor, text: Tensor, corners: Tensor, answered: Tensor, segmenter: Segmenter
+    ) -> Tensor:
+        """The tokens ``[P, n, d]`` of equation 13; the ``answered`` boxes of the local branch pass no gradient."""
+        if self.mask_from == "text":
+            return text
+        if self.mask_from == "text+box":
+            return torch.cat([box_embedding.unsqueeze(1), corners], dim=1)
+        if self.mask_from == "box":
+            return corners
+        return self.local_prompt.tokens(answered.detach(), segmenter.prompt_encoder)
 
 
 def _fuse(wide: Boxes, local: Boxes, gate: Tensor) -> Boxes:

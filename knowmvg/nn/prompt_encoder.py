@@ -29,7 +29,7 @@ class PromptConfig:
     grid: int = 32
     mlp: int = 128
     layers: int = 2
-    heads: int = 4
+    heads: int = 2
 
     @property
     def mask(self) -> int:

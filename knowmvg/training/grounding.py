@@ -7,59 +7,86 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.losses.overlap import iou_and_giou
+from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
-from knowmvg.training.language import LanguageTask, Spoken, speak
+from knowmvg.training.language import LanguageTask, Spoken, SpokenBatches
 
-Draw = tuple[Example, list[Spoken]]
+DrawnBatch = tuple[list[Example], list[Spoken]]
 
 
-class Draws(Dataset[Draw]):
-    """``length`` draws of an example, with ``spoken`` reports without an image beside it.
+class DrawnBatches(Dataset[DrawnBatch]):
+    """``length`` batches of examples of about equal length, with ``spoken`` reports without an image beside each.
 
-    Draw ``i`` depends on the seed and ``i`` alone; every example is drawn once before any is drawn again. The extra
-    reports keep the language model from learning the training reports by heart.
+    Batch ``i`` depends on the seed and ``i`` alone; every example is drawn once before any is drawn again. Examples
+    are drawn ``shelf`` batches at a time and sorted by length, so that short ones are not padded to the longest; the
+    batches of a shelf come in random order. The extra reports keep the language model from learning the training
+    reports by heart.
     """
 
-    def __init__(self, examples: Sequence[Example], seed: int, length: int, spoken: int) -> None:
-        self.examples, self.seed, self.length, self.spoken = examples, seed, length, spoken
-        rounds = -(-length // len(examples))
-        self.order = np.concatenate(
-            [np.random.default_rng([seed, 4, turn]).permutation(len(examples)) for turn in range(rounds)]
-        )
+    shelf = 8
+
+    def __init__(self, examples: Sequence[Example], seed: int, length: int, batch: int, spoken: int) -> None:
+        self.examples, self.length = examples, length
+        draws = length * batch
+        rounds = -(-draws // len(examples))
+        turns = [np.random.default_rng([seed, 4, turn]).permutation(len(examples)) for turn in range(rounds)]
+        order = np.concatenate(turns)[:draws]
+        sizes = np.array([len(example.prompt) + len(example.answer) for example in examples])
+        self.batches: list[NDArray[np.int64]] = []
+        for shelf, start in enumerate(range(0, draws, self.shelf * batch)):
+            drawn = order[start : start + self.shelf * batch]
+            drawn = drawn[np.argsort(sizes[drawn], kind="stable")].reshape(-1, batch)
+            self.batches.extend(drawn[np.random.default_rng([seed, 5, shelf]).permutation(len(drawn))])
+        self.spoken = SpokenBatches(seed + 1, length, batch * spoken) if spoken else None
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Draw:
-        example = self.examples[self.order[index]]
-        return example, [speak(self.seed + 1, index * self.spoken + i) for i in range(self.spoken)]
+    def __getitem__(self, index: int) -> DrawnBatch:
+        return [self.examples[i] for i in self.batches[index]], self.spoken[index] if self.spoken else []
 
 
 class GroundingTask(nn.Module):
-    """A grounder with its loss terms; ``text`` is the mean over answers with and without an image."""
+    """A grounder with its loss terms; ``text`` is the mean over answers with and without an image.
 
-    def __init__(self, grounder: PromptedGrounder, cache: FeatureCache) -> None:
+    Args:
+        grounder: what is taught.
+        cache: image features of its studies.
+        local_steps: batches in which the local branch of a global-local attention learns alone. Both branches share
+            a decoder, and a batch with one branch costs little more than half; the count is part of a checkpoint.
+    """
+
+    def __init__(self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0) -> None:
         super().__init__()
         self.model = grounder.model
+        self.local_steps = local_steps
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+        self.batches: Tensor
         self._spoken = [LanguageTask(grounder.model.vlm, grounder.tokenizer)]
         self._parts = (grounder, cache)
 
-    def collate(self, draws: Sequence[Draw]) -> dict[str, Any]:
-        """Draws as a batch, with cached features."""
+    def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
+        """Drawn batches as one, with cached features."""
         grounder, cache = self._parts
-        examples = [example for example, _ in draws]
-        spoken = [report for _, reports in draws for report in reports]
+        examples = [example for drawn, _ in batches for example in drawn]
+        spoken = [report for _, reports in batches for report in reports]
         batch = grounder.collate(examples, cache([example.id for example in examples]))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Named loss terms."""
+        if self.training:
+            self.batches += 1
+        attention = self.model.attention
+        if isinstance(attention, GlobalLocalAttention):
+            attention.joined = int(self.batches) > self.local_steps
         terms = self._parts[0].losses(batch)
         if spoken is not None:
             terms["text"] = (terms["text"] + self._spoken[0](**spoken)["text"]) / 2

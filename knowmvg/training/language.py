@@ -30,22 +30,28 @@ def speak(seed: int, index: int) -> Spoken:
 class SpokenBatches(Dataset[list[Spoken]]):
     """``length`` batches of simulated reports of about equal length; batch ``i`` depends on the seed and ``i`` alone.
 
-    Reports are drawn ``shelf`` batches at a time and sorted by length: short ones are not padded to the longest.
+    Reports are drawn ``shelf`` batches at a time and sorted by length, so that short ones are not padded to the
+    longest; the batches of a shelf come in random order. The last shelf that was read is kept: read in order.
     """
 
     shelf = 8
 
     def __init__(self, seed: int, length: int, batch: int) -> None:
         self.seed, self.length, self.batch = seed, length, batch
+        self._open: tuple[int, list[list[Spoken]]] = (-1, [])
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> list[Spoken]:
         shelf, place = divmod(index, self.shelf)
-        size = self.shelf * self.batch
-        reports = sorted((speak(self.seed, shelf * size + i) for i in range(size)), key=lambda spoken: len(spoken[0]))
-        return reports[place * self.batch : (place + 1) * self.batch]
+        if self._open[0] != shelf:
+            size = self.shelf * self.batch
+            drawn = (speak(self.seed, shelf * size + i) for i in range(size))
+            by_length = sorted(drawn, key=lambda spoken: len(spoken[0]))
+            cuts = np.random.default_rng([self.seed, 5, shelf]).permutation(self.shelf) * self.batch
+            self._open = (shelf, [by_length[cut : cut + self.batch] for cut in cuts])
+        return self._open[1][place]
 
 
 class LanguageTask(nn.Module):

@@ -92,8 +92,8 @@ class SegmenterPart(_Part):
     """structures that are prompted in each image of a batch"""
     mlp: int = Field(default=128, ge=1)
     """hidden width of the two-way transformer"""
-    heads: int = Field(default=4, ge=1)
-    """its attention heads"""
+    heads: int = Field(default=2, ge=1)
+    """its attention heads; SAM has 16 channels a head"""
 
 
 class LanguagePart(_Part):
@@ -132,12 +132,14 @@ class VariantPart(_Part):
     """one pass of the decoder, or equations 10 to 15"""
     decoder: Literal["box", "mask"] = "box"
     """equation 12, or LISA's trained mask decoder (plain attention only)"""
-    head: Literal["token", "edge"] = "edge"
-    """the published box head, or edges read from maps over the image tokens"""
+    head: Literal["token", "edge", "extent"] = "extent"
+    """the published box head, edges read from maps over the image tokens, or the extent of what the decoder draws"""
     draws_masks: bool = False
-    """whether the box decoder predicts masks too; taught by `losses.mask_bce` and `losses.mask_dice`"""
-    mask_from: Literal["text", "text+box", "box"] = "text"
-    """what prompts the frozen mask decoder in equation 13"""
+    """whether the box decoder draws what it boxes; with the head `extent` it always does. Taught by `losses.mask_bce`
+    and `losses.mask_dice`, from masks or, where the data has none, from filled boxes"""
+    mask_from: Literal["text", "text+box", "box", "branch"] = "text"
+    """what prompts the frozen mask decoder in equation 13: tokens, with or without the coarse box of equation 10, that
+    box alone, or the box that the local branch answered"""
     detach_local: bool = False
     """whether the coarse box of equation 10 passes no gradient where it is a prompt"""
     gate: Literal["scalar", "phrase"] = "scalar"
@@ -173,12 +175,22 @@ class Recipe(_Part):
     """studies of the split val that are validated on"""
     spoken: int = Field(default=1, ge=0)
     """reports without an image beside each study of a batch"""
+    local_steps: int = Field(default=0, ge=0)
+    """steps of `train` in which the local branch of a global-local attention learns alone, at a lower cost"""
 
     @model_validator(mode="after")
     def _known_terms(self) -> Recipe:
         unknown = sorted(set(self.losses) - set(TERMS))
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _branches_join(self) -> Recipe:
+        if self.local_steps and self.local_steps >= self.train.steps:
+            raise ValueError(
+                f"local_steps {self.local_steps} leaves none of the {self.train.steps} train.steps to both"
+            )
         return self
 
     @model_validator(mode="after")

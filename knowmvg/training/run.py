@@ -31,6 +31,7 @@ from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
@@ -39,7 +40,7 @@ from knowmvg.nn.text_encoder import encode_nodes
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.cache import FeatureCache, cache_features
-from knowmvg.training.grounding import Draws, GroundingTask, validate
+from knowmvg.training.grounding import DrawnBatches, GroundingTask, validate
 from knowmvg.training.language import LanguageTask, SpokenBatches, node_text_states, speak
 from knowmvg.training.recipe import Recipe, read_recipe, write_recipe
 from knowmvg.training.segmenter import (
@@ -335,9 +336,10 @@ def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, fol
     work.report("train: reading labels")
     examples = [_example(grounder, recipe.data.folder, row) for row in work.train]
     held_out = [_example(grounder, recipe.data.folder, row) for row in work.valid]
-    schedule = recipe.train
-    draws = Draws(examples, recipe.seed, schedule.steps * schedule.batch * schedule.accumulate, recipe.spoken)
-    task = GroundingTask(grounder, cache)
+    batch = recipe.train.batch
+    schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
+    draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
+    task = GroundingTask(grounder, cache, recipe.local_steps * recipe.train.accumulate)
     fit(
         task,
         draws,
@@ -352,6 +354,8 @@ def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, fol
         best="miou",
     )
     grounder.model.eval()
+    if isinstance(grounder.model.attention, GlobalLocalAttention):
+        grounder.model.attention.joined = True
     return validate(grounder, cache, held_out)
 
 

@@ -37,7 +37,7 @@ WEIGHTS = {
     "class_bce": 2.0,
     "class_dice": 1.0,
 }
-JITTER = 0.1  # of a box prompt's sides
+JITTER = 0.25  # greatest, as a share of the sides of a box prompt: boxes that a model answers are not exact
 POINTS = 0.4  # share of prompts that are a point
 SECOND = 3  # every third prompt is decoded again with its first mask as dense prompt
 

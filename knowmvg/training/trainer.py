@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -38,6 +38,10 @@ class _Terms(Trainer):
         self.model_accepts_loss_kwargs = False
         self.control: Any
         self._seen: dict[str, list[float]] = {}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """The data sets of this package come in random order already, and draw neighbours together."""
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

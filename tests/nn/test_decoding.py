@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from knowmvg.nn.box_decoder import BoxDecoder, EdgeBoxHead, TokenBoxHead
+from knowmvg.nn.box_decoder import BoxDecoder, EdgeBoxHead, ExtentBoxHead, TokenBoxHead
+from knowmvg.nn.box_ops import filled
 from knowmvg.nn.global_local_attention import Gate, GlobalLocalAttention, PlainAttention, Segmenter
 from knowmvg.nn.graph_convolution import GraphConvolution
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig, KnowledgePrompts
@@ -50,7 +51,7 @@ def test_positions_are_what_sam_computes(segmenter: Segmenter, positions: torch.
     torch.testing.assert_close(model.get_image_wide_positional_embeddings(), positions)
 
 
-@pytest.mark.parametrize("head", ["token", "edge"])
+@pytest.mark.parametrize("head", ["token", "edge", "extent"])
 @pytest.mark.parametrize("draws", [False, True])
 def test_a_batch_of_prompts_is_its_singles(positions: torch.Tensor, head: str, draws: bool) -> None:
     torch.manual_seed(1)
@@ -61,7 +62,7 @@ def test_a_batch_of_prompts_is_its_singles(positions: torch.Tensor, head: str, d
         alone = decoder(features[row : row + 1], positions, prompts[row : row + 1])
         torch.testing.assert_close(together.xyxy[row], alone.xyxy[0], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(together.score[row], alone.score[0], atol=1e-5, rtol=1e-5)
-    assert (together.mask is not None) == draws
+    assert (together.mask is not None) == (draws or head == "extent")
     assert (together.xyxy[:, 2:] >= together.xyxy[:, :2]).all()
 
 
@@ -82,7 +83,7 @@ def test_the_box_decoder_starts_as_sams_transformer(segmenter: Segmenter, positi
 
 
 def test_an_unknown_head_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected a box head of \['edge', 'token'\], got 'corner'"):
+    with pytest.raises(ValueError, match=r"expected a box head of \['edge', 'extent', 'token'\], got 'corner'"):
         BoxDecoder(CONFIG, "corner")
 
 
@@ -99,6 +100,50 @@ def test_the_edge_head_reads_place_from_the_image_tokens() -> None:
     image[0, 3 * 8 + 5] = 100.0  # row 3, column 5
     box = head(torch.zeros(1, 16), image)
     torch.testing.assert_close(box, torch.tensor([[5.5, 3.5, 5.5, 3.5]]) / 8)
+
+
+def _extent_head() -> ExtentBoxHead:
+    head = ExtentBoxHead(16)
+    nn.init.zeros_(head.offset.layers[-1].weight)
+    nn.init.zeros_(head.offset.layers[-1].bias)
+    return head
+
+
+def test_the_extent_head_is_the_extent_of_a_sure_drawing() -> None:
+    drawn = torch.full((2, 8, 8), -50.0)
+    drawn[0, 2:5, 3:7] = 50
+    drawn[1, 6, 1] = 50
+    boxes = _extent_head()(torch.randn(2, 16), torch.randn(2, 64, 16), drawn)
+    torch.testing.assert_close(boxes, torch.tensor([[3.0, 2, 7, 5], [1, 6, 2, 7]]) / 8)
+    torch.testing.assert_close(boxes, soft_extent(drawn))
+
+
+def test_the_extent_head_puts_an_edge_inside_a_half_covered_cell() -> None:
+    head = _extent_head()
+    drawn = torch.full((1, 8, 8), -50.0)
+    drawn[0, 2:5, 3:7] = 50
+    drawn[0, 2:5, 3] = head.threshold.item()  # occupied with probability one half
+    box = head(torch.randn(1, 16), torch.randn(1, 64, 16), drawn)
+    torch.testing.assert_close(box, torch.tensor([[3.5, 2, 7, 5]]) / 8)
+
+
+def test_gradients_of_the_extent_reach_the_drawing() -> None:
+    drawn = torch.randn(1, 8, 8, requires_grad=True)
+    _extent_head()(torch.randn(1, 16), torch.randn(1, 64, 16), drawn).sum().backward()
+    assert drawn.grad is not None
+    assert drawn.grad.abs().sum() > 0
+
+
+def test_an_empty_and_a_full_drawing_have_a_box() -> None:
+    boxes = _extent_head()(torch.randn(2, 16), torch.randn(2, 64, 16), torch.tensor([-50.0, 50.0]).reshape(2, 1, 1))
+    assert torch.isfinite(boxes).all()
+    torch.testing.assert_close(boxes[1], torch.tensor([0.0, 0, 1, 1]))
+
+
+def test_filled_boxes_cover_their_share_of_each_cell() -> None:
+    cells = filled(torch.tensor([[0.25, 0.5, 0.625, 1.0], [0.3, 0.3, 0.3, 0.3]]), 2, 4)
+    torch.testing.assert_close(cells[0], torch.tensor([[0.0, 0, 0, 0], [0, 1, 0.5, 0]]))
+    assert cells[1].sum() == 0
 
 
 def test_the_token_head_reads_the_token_alone() -> None:
@@ -158,7 +203,7 @@ def test_hard_selection_passes_no_gradient_to_the_similarity_and_soft_selection_
         assert (phrase.grad is not None and bool(phrase.grad.abs().sum() > 0)) == learns
 
 
-@pytest.mark.parametrize("mask_from", ["text", "text+box", "box"])
+@pytest.mark.parametrize("mask_from", ["text", "text+box", "box", "branch"])
 def test_global_local_attention_fuses_its_branches(
     segmenter: Segmenter, positions: torch.Tensor, mask_from: str
 ) -> None:

@@ -26,8 +26,9 @@ TINY = {
         "image_tokens": 2,
         "schedule": {"steps": 2, "batch": 4, "lr": 1e-3},
     },
-    "variant": {"head": "edge", "draws_masks": True, "attention": "global-local", "mask_from": "box", "knowledge": {}},
+    "variant": {"head": "extent", "attention": "global-local", "mask_from": "branch", "knowledge": {}},
     "train": {"steps": 4, "batch": 2, "lr": 1e-3, "validate": 2},
+    "local_steps": 2,
     "losses": {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0, "mask_bce": 1.0, "knowledge": 0.1, "score": 0.1},
     "validation_studies": 4,
 }

@@ -19,6 +19,7 @@ from knowmvg.losses.grounding import (
     score_calibration,
     smooth_l1,
 )
+from knowmvg.nn.box_ops import filled
 
 TERMS = (
     "text",
@@ -40,8 +41,9 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     and the batch has a box.
 
     ``text`` is equation 16, ``box_*`` equation 17. ``local_*`` teach the coarse box of equation 10, ``branch_*`` each
-    branch of equations 12 and 14 by itself, ``mask_*`` the decoder's masks where the data has them, ``score`` the
-    boxes' scores and ``knowledge`` the selection of equation 8: the paper has none of these (docs/deviations.md).
+    branch of equations 12 and 14 by itself, ``mask_*`` what the decoder draws (the reference mask, or the filled box
+    where the data has no mask), ``score`` the boxes' scores and ``knowledge`` the selection of equation 8: the paper
+    has none of these (docs/deviations.md).
     """
     features = batch.image if batch.cached else model.encode(batch.image)
     features = features.to(next(model.parameters()).dtype)
@@ -63,8 +65,9 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
         terms["branch_l1"] = _mean(smooth_l1(b.xyxy, boxes) for b in decoded.branches.values())
         terms["branch_giou"] = _mean(generalized_iou(b.xyxy, boxes) for b in decoded.branches.values())
     if decoded.boxes.mask is not None:
-        drawn = decoded.boxes.mask[batch.has_mask]
-        wanted = F.interpolate(batch.masks[batch.has_mask].unsqueeze(1), drawn.shape[-2:], mode="area").squeeze(1)
+        drawn = decoded.boxes.mask
+        masks = F.interpolate(batch.masks.unsqueeze(1), drawn.shape[-2:], mode="area").squeeze(1)
+        wanted = torch.where(batch.has_mask[:, None, None], masks, filled(boxes, *drawn.shape[-2:]))
         terms["mask_bce"] = mask_cross_entropy(drawn, wanted)
         terms["mask_dice"] = mask_dice(drawn, wanted)
     if placed.knowledge.similarity.shape[1]:

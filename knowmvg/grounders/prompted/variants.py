@@ -28,8 +28,8 @@ class Variant:
         knowledge: knowledge prompts (equations 7 to 9), or ``None``.
         attention: ``plain`` or ``global-local`` (equations 10 to 15).
         decoder: ``box`` (equation 12) or ``mask`` (LISA).
-        head: ``token`` (published) or ``edge`` (recommended), of the box decoder.
-        draws_masks: whether the box decoder also predicts masks, where the data has them.
+        head: ``token`` (published), ``edge`` or ``extent`` (recommended), of the box decoder.
+        draws_masks: whether the box decoder draws what it boxes; with the head ``extent`` it always does.
         mask_from: what prompts the frozen mask decoder in equation 13.
         detach_local: whether equation 10's box is cut from the gradient where it is a prompt (the paper is silent);
             it is then taught by its own loss alone, and the frozen mask decoder needs no backward pass.
@@ -39,29 +39,29 @@ class Variant:
     knowledge: KnowledgeConfig | None = None
     attention: str = "plain"
     decoder: str = "box"
-    head: str = "edge"
+    head: str = "extent"
     draws_masks: bool = False
     mask_from: str = "text"
     detach_local: bool = False
     gate: str = "scalar"
 
 
-def baseline(head: str = "edge") -> Variant:
+def baseline(head: str = "extent") -> Variant:
     """MedGround, the paper's baseline: the ``<BOX>`` token alone."""
     return Variant(head=head)
 
 
-def kps(head: str = "edge", knowledge: KnowledgeConfig | None = None) -> Variant:
+def kps(head: str = "extent", knowledge: KnowledgeConfig | None = None) -> Variant:
     """Baseline with knowledge prompts."""
     return replace(baseline(head), knowledge=knowledge or KnowledgeConfig())
 
 
-def gla(head: str = "edge", mask_from: str = "text") -> Variant:
+def gla(head: str = "extent", mask_from: str = "text") -> Variant:
     """Baseline with global-local attention."""
     return replace(baseline(head), attention="global-local", mask_from=mask_from)
 
 
-def knowmvg(head: str = "edge", mask_from: str = "text", knowledge: KnowledgeConfig | None = None) -> Variant:
+def knowmvg(head: str = "extent", mask_from: str = "text", knowledge: KnowledgeConfig | None = None) -> Variant:
     """KnowMVG: knowledge prompts and global-local attention."""
     return replace(gla(head, mask_from), knowledge=knowledge or KnowledgeConfig())
 
