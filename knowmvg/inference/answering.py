@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from knowmvg.core.grounder import Grounder
+from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import GroundedPhrase, Grounding, Study
 from knowmvg.inference import reconcile
 from knowmvg.inference.question import Question, ask, can_read, findings_learnt
@@ -71,6 +71,25 @@ NAMED_BY: dict[PhraseSource, Callable[[Grounder, Sequence[Task]], list[Grounding
     "parser": by_parser,
     "both": by_both,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBy:
+    """A grounder that answers studies as a session does, with its phrases named by ``source`` (core.grounder.Grounder).
+
+    For the evaluation of what a user gets; phrases that are given are placed by the grounder alone.
+    """
+
+    grounder: Grounder
+    source: PhraseSource
+
+    def ground(self, studies: Sequence[Study]) -> list[Grounding]:
+        """Name and place the phrases of each study."""
+        return NAMED_BY[self.source](self.grounder, [Task(study, read_report(study.report)) for study in studies])
+
+    def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
+        """Place given phrases."""
+        return self.grounder.ground_phrases(studies, queries)
 
 
 def _questions(grounder: Grounder, tasks: Sequence[Task], pairings: Sequence[reconcile.Pairing]) -> list[Question]:

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
+from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import Side
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
 from knowmvg.sources.report import read_report
@@ -30,19 +32,31 @@ def evaluate(
         int | None, typer.Option(min=2, help="Only the first so many studies.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffled control and of the bootstrap.")] = 0,
+    phrases: Annotated[
+        PhraseSource,
+        typer.Option(help="Who names the phrases where none are given; the others than the model: see `ground`."),
+    ] = PhraseSource.MODEL,
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
     Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
-    shuffled report, a blank image.
+    shuffled report, a blank image. With --phrases parser or both the answers of `knowmvg ground` are scored, in the
+    second protocol alone.
     """
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
+    from knowmvg.evaluation.samples import Protocol
     from knowmvg.grounders.store import load_grounder
+    from knowmvg.inference.answering import NamedBy
 
-    grounder = load_grounder(folder)
-    target = out or run / f"evaluation-{split}"
+    grounder: Grounder = load_grounder(folder)
+    as_used = NamedBy(grounder, phrases.value)
+    protocols = [Protocol.TEACHER_FORCED, Protocol.GENERATE]
+    named = ""
+    if phrases is not PhraseSource.MODEL:
+        grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"
+    target = out or run / f"evaluation-{split}{named}"
     with console.progress_bar() as bar:
         tasks = {}
 
@@ -55,9 +69,10 @@ def evaluate(
             grounder,
             studies[:limit] if limit else studies,
             training_studies=training,
+            protocols=protocols,
             seed=seed,
             progress=progress,
-            name=run.resolve().name,
+            name=f"{run.resolve().name}{named}",
             reader=finding_and_side,
         )
     result.write(target)
