@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import GroundedPhrase, Grounding, Study
 from knowmvg.inference import reconcile
-from knowmvg.inference.question import Question, ask, can_read, findings_learnt
+from knowmvg.inference.question import UNREAD_ANSWER, Question, ask, can_read, findings_learnt
 from knowmvg.sources.report import ReportReading, read_report
 
 PhraseSource: TypeAlias = Literal["model", "parser", "both"]
@@ -28,7 +28,11 @@ def by_model(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
     """The phrases that the model names, with the model's boxes."""
     answers = grounder.ground([task.study for task in tasks])
     return [
-        _with(answer, reconcile.in_report_order(reconcile.settled(p, "model") for p in _reread(answer, task)))
+        _with(
+            answer,
+            reconcile.in_report_order(reconcile.settled(p, "model") for p in _reread(answer, task)),
+            () if can_read(grounder, task.study.report) else (UNREAD_ANSWER,),
+        )
         for task, answer in zip(tasks, answers, strict=True)
     ]
 

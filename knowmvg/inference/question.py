@@ -9,6 +9,10 @@ from knowmvg.core.grounder import Grounder, LimitedGrounder, Query
 from knowmvg.core.records import GroundedPhrase, Grounding, Phrase, Study
 from knowmvg.inference.restate import plain_report, restate
 
+UNREAD_ANSWER = (
+    "The report uses words that the model has not read: phrases and boxes of its own answer may be wrong. "
+    "Naming the phrases by both, model and parser, is the remedy."
+)
 UNREAD = "The report uses words that the model has not read; its phrases were placed by finding, side and zone."
 
 

@@ -6,7 +6,9 @@ from PIL import Image
 
 import knowmvg
 from knowmvg.core.errors import ImageError, ReportError
-from knowmvg.core.records import Assertion, GroundedPhrase, Grounding, Radiograph, Region, Side
+from knowmvg.core.grounder import Query
+from knowmvg.core.records import Assertion, GroundedPhrase, Grounding, Radiograph, Region, Side, Study
+from knowmvg.inference.answering import NamedBy
 from knowmvg.inference.session import NO_PHRASE, Session
 
 REPORT = (
@@ -66,6 +68,18 @@ def test_the_model_is_asked_once_only_where_the_parser_knows_more(fake_grounder,
     grounder = fake_grounder([answer("Small left pleural effusion")])
     list(Session(grounder).ground_many([(radiograph, REPORT[:76]), (radiograph, REPORT)]))
     assert len(grounder.asked) == 1
+
+
+@pytest.mark.parametrize("source", ["model", "parser", "both"])
+def test_what_is_evaluated_is_what_a_session_answers(fake_grounder, radiograph, source):
+    def grounder():
+        return fake_grounder([answer("Small left pleural effusion")])
+
+    as_used = NamedBy(grounder(), source)
+    (scored,) = as_used.ground([Study(radiograph, REPORT, "study")])
+    assert scored.phrases == Session(grounder()).ground(radiograph, REPORT, source).phrases
+    query = Query(scored.phrases[0])
+    assert as_used.ground_phrases([Study(radiograph, REPORT, "study")], [[query]])[0].phrases[0].boxes
 
 
 def test_a_report_without_finding_gives_an_empty_answer_with_a_warning(fake_grounder, radiograph):

@@ -8,7 +8,7 @@ import pytest
 
 from knowmvg.core.grounder import Grounder, LimitedGrounder
 from knowmvg.core.records import GroundedPhrase, Region, Side
-from knowmvg.inference.question import UNREAD
+from knowmvg.inference.question import UNREAD, UNREAD_ANSWER
 from knowmvg.inference.reconcile import NOT_LEARNT
 from knowmvg.inference.session import Session
 
@@ -49,6 +49,12 @@ def test_the_result_says_how_its_phrases_were_placed(limited_grounder, radiograp
     assert "'mass'" in warnings[1]
     assert "'nodule'" in warnings[1]
     assert len(warnings) == 2
+
+
+def test_the_model_s_own_answer_to_a_report_that_it_cannot_read_carries_a_warning(limited_grounder, radiograph):
+    session = Session(limited_grounder([named("Trace left effusion")]))
+    assert session.ground(radiograph, REPORT, "model").warnings == (UNREAD_ANSWER,)
+    assert UNREAD_ANSWER not in session.ground(radiograph, REPORT, "both").warnings
 
 
 def test_a_phrase_that_both_name_is_asked_for_all_the_same(limited_grounder, radiograph):
