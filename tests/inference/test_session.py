@@ -7,7 +7,7 @@ from PIL import Image
 import knowmvg
 from knowmvg.core.errors import ImageError, ReportError
 from knowmvg.core.grounder import Query
-from knowmvg.core.records import Assertion, GroundedPhrase, Grounding, Radiograph, Region, Side, Study
+from knowmvg.core.records import Assertion, GroundedPhrase, Grounding, Phrase, Radiograph, Region, Side, Study
 from knowmvg.inference.answering import NamedBy
 from knowmvg.inference.session import NO_PHRASE, Session
 
@@ -78,7 +78,7 @@ def test_what_is_evaluated_is_what_a_session_answers(fake_grounder, radiograph, 
     as_used = NamedBy(grounder(), source)
     (scored,) = as_used.ground([Study(radiograph, REPORT, "study")])
     assert scored.phrases == Session(grounder()).ground(radiograph, REPORT, source).phrases
-    query = Query(scored.phrases[0])
+    query = Query(Phrase(text="nodule"))
     assert as_used.ground_phrases([Study(radiograph, REPORT, "study")], [[query]])[0].phrases[0].boxes
 
 
