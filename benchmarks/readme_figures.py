@@ -29,6 +29,13 @@ def rows(results: Path) -> list[tuple[str, str, str]]:
             found.append((f"mIoU, {protocol}, {name}", estimate(summary["micro"]["miou"]), "evaluation/metrics.json"))
             accuracy = summary["micro"]["acc"]["0.5"]
             found.append((f"acc@0.5, {protocol}, {name}", estimate(accuracy), "evaluation/metrics.json"))
+    for folder in ("evaluation", "evaluation-both"):
+        if metrics := read(results / folder / "metrics.json"):
+            model = metrics["protocols"]["generate"][0]
+            named, file = model["identification"], f"{folder}/metrics.json"
+            who = "model and parser" if folder.endswith("both") else "model alone"
+            found.append((f"phrase F1, {who}", estimate(named["f1"]), file))
+            found.append((f"absent phrases given a box, {who}", estimate(named["false_box_rate"]), file))
     if ground := read(results / "ground.json"):
         found.append(("grounding a 512 px PNG, one thread", f"{ground['ms_512']:.0f} ms", "ground.json"))
         found.append(("grounding a 2,000 px DICOM, one thread", f"{ground['s_dicom_2000']:.2f} s", "ground.json"))
