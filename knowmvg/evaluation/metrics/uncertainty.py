@@ -86,8 +86,8 @@ def risk_coverage(scores: ArrayLike, risks: ArrayLike) -> RiskCoverage:
     """Mean risk of the ``k`` phrases with the greatest scores, for ``k`` from 1 to ``n`` (El-Yaniv and Wiener 2010).
 
     ``scores`` ``[n]`` may be ``-inf`` (no box at all); ``risks`` ``[n]`` is ``1 - IoU``, or 1 for a miss and 0 for a
-    hit. Equal scores have no order: the risk is the mean over all orders of them. Raises ``ValueError`` for NaN or lists
-    of two lengths.
+    hit. Equal scores have no order: the risk is the mean over all orders of them. Raises ``ValueError`` for NaN or
+    lists of two lengths.
     """
     score, risk = np.asarray(scores, dtype=np.float64).reshape(-1), np.asarray(risks, dtype=np.float64).reshape(-1)
     if len(score) != len(risk) or np.isnan(score).any() or not np.isfinite(risk).all():
