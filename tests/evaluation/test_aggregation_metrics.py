@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from evaluation_fakes import random_boxes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowmvg.evaluation.metrics import (
@@ -28,6 +28,7 @@ from knowmvg.evaluation.metrics import (
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abc")), min_size=1, max_size=30))
 def test_means_agree_with_each_other(rows):
     values, groups = [value for value, _ in rows], [group for _, group in rows]
@@ -89,6 +90,7 @@ def test_the_first_box_alone():
         umedground_first_box_ious(sets[1], sets[0])
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_added_pixel_is_an_iou_of_whole_pixels_with_both_edges(seed):
     """MiniGPT-v2 reads [0, 0, 9, 9] as 10 x 10 pixels: the IoU of boxes with exclusive edges one further."""

@@ -38,7 +38,7 @@ def by_scipy(p, r):
     return overlaps[linear_sum_assignment(overlaps, maximize=True)].sum() / max(overlaps.shape)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_phrases_together_score_as_scipy_says_and_as_each_alone(seed):
     predicted, reference = ragged(seed)
@@ -64,7 +64,7 @@ def raster(boxes, side=30):
     return mask
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_union_and_dice_of_ragged_phrases_equal_counted_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -93,6 +93,7 @@ def test_swapped_corners_cover_nothing():
     assert covered_area([[9, 9, 0, 0]]) == 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(0, 10_000))
 def test_assignments_of_a_batch(rows, columns, batch, seed):
     weights = np.random.default_rng(seed).uniform(-1, 1, (batch, rows, columns))

@@ -94,7 +94,7 @@ def test_the_pairs_of_greatest_iou_are_not_those_of_most_hits():
     assert f1_at(predicted, reference, 0.6) == 0.5
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.2, 0.5]))
 def test_found_boxes_are_a_maximum_matching(seed, threshold):
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def test_found_boxes_are_a_maximum_matching(seed, threshold):
     assert found_boxes(BoxSets.of(predicted), BoxSets.of(reference), threshold).tolist() == expected
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
 def test_f1_falls_as_the_threshold_rises_and_is_the_accuracy_of_single_boxes(seed):
     rng = np.random.default_rng(seed)

@@ -52,12 +52,14 @@ def test_a_region_holds_the_pixels_whose_centres_the_boxes_hold():
     assert region_of([[0, 0, 2, 2], [1, 1, 3, 3]], SIZE).sum() == 7
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 8), st.integers(0, 6), st.integers(1, 5), st.integers(1, 5))
 def test_a_region_of_whole_pixels_has_its_box(x, y, width, height):
     box = np.array([[x, y, min(10, x + width), min(8, y + height)]], dtype=float)
     assert of_mask(region_of(box, SIZE)).tolist() == box.tolist()
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([None, 3]), st.sampled_from([0.0, 0.4]))
 def test_ranking_equals_scikit_learn(seed, levels, unseen):
     values = heatmap(seed, levels=levels, unseen=unseen)
@@ -75,6 +77,7 @@ def test_ranking_equals_scikit_learn_on_a_radiograph_s_number_of_pixels():
     assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores), abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3]))
 def test_miou_thr_equals_scikit_learn(seed, unseen):
     values = heatmap(seed, unseen=unseen)
@@ -83,6 +86,7 @@ def test_miou_thr_equals_scikit_learn(seed, unseen):
     assert miou_thr(values, REGION) == pytest.approx(np.mean(expected))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_mask_metrics_equal_scikit_learn(seed):
     mask = heatmap(seed) > 0.5
@@ -99,6 +103,7 @@ def test_the_two_class_miou_of_nothing_is_high():
     assert mask_iou(nothing, REGION) == miou_thr(nothing.astype(float), REGION) == 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_cnr_is_its_formula(seed):
     values = heatmap(seed)
@@ -126,6 +131,7 @@ def test_cnr_per_box_takes_each_box_against_what_lies_outside_all():
     assert cnr_per_box(half, boxes) == pytest.approx(ratios[0])  # the other box was not seen
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 1, 2, 3, 5]))
 def test_pointing_is_torchrays_rule(seed, tolerance):
     """TorchRay 0.1: a hit where a pixel of the mask is less than ``tolerance`` from the point."""
@@ -231,7 +237,7 @@ def test_what_was_not_seen_can_be_counted_against_the_map():
     assert not lowest_where_unseen(np.full((2, 2), np.nan)).any()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_all_metrics_of_a_phrase(seed):
     values = heatmap(seed)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -28,6 +28,7 @@ def squad_f1(predicted, reference):
     return 2 * precision * recall / (precision + recall)
 
 
+@settings(max_examples=40, deadline=None)
 @given(WORDS, WORDS)
 def test_token_f1_is_squads(a, b):
     first, second = " ".join(a), " ".join(b)
@@ -87,6 +88,7 @@ def test_nothing_named_and_nothing_expected():
     assert (NameCount(0, 0, 1).f1, NameCount(0, 1, 0).f1) == (0, 0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc"))), min_size=1, max_size=8))
 def test_findings_named_once_a_study_are_a_multi_label_task(studies):
     """Against scikit-learn's micro F1 and F1 by class on the table of study and finding."""
