@@ -36,6 +36,13 @@ def test_token_f1_is_squads(a, b):
     assert token_f1(first, second) == token_f1(second, first)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(WORDS, max_size=3), st.lists(WORDS, max_size=3))
+def test_shared_words_never_count_less_than_equal_texts(a, b):
+    first, second = ([phrase(" ".join(words)) for words in side] for side in (a, b))
+    assert token_names(first, second).correct >= exact_names(first, second).correct - 1e-12
+
+
 def test_words_are_compared_without_case_and_marks():
     assert token_f1("Small LEFT effusion.", "small left, effusion") == 1
     assert token_f1("Pleuraerguß links", "PLEURAERGUSS LINKS") == 1

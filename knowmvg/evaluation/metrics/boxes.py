@@ -29,18 +29,22 @@ def phrase_iou(predicted: ArrayLike, reference: ArrayLike) -> float:
     For one box and one reference this is the box IoU. Raises ``ValueError`` without a reference box: such a phrase has
     nothing to be scored against.
     """
-    return float(phrase_ious(BoxSets.of([predicted]), BoxSets.of([reference]))[0])
+    first, second = as_boxes(predicted), as_boxes(reference)
+    if len(second) == 0:
+        raise ValueError("expected at least one reference box, got none")
+    return float(_phrase_ious(first[None], second[None])[0])
 
 
 def phrase_ious(predicted: BoxSets, reference: BoxSets) -> FloatArray:
     """``phrase_iou`` of each phrase, ``[n]``. Raises ``ValueError`` where one has no reference box."""
-    _expect_reference(reference)
+    if (reference.counts == 0).any():
+        raise ValueError("expected at least one reference box a phrase, got a phrase without")
     return score_sets(predicted, reference, _phrase_ious)
 
 
 def union_iou(predicted: ArrayLike, reference: ArrayLike) -> float:
     """IoU of the areas that the two sets of boxes cover together, exact (no raster); two empty areas give 0."""
-    return float(union_ious(BoxSets.of([predicted]), BoxSets.of([reference]))[0])
+    return float(_union_ious(as_boxes(predicted)[None], as_boxes(reference)[None])[0])
 
 
 def union_ious(predicted: BoxSets, reference: BoxSets) -> FloatArray:
@@ -50,7 +54,8 @@ def union_ious(predicted: BoxSets, reference: BoxSets) -> FloatArray:
 
 def dice_box(predicted: ArrayLike, reference: ArrayLike) -> float:
     """Dice coefficient of the areas that the two sets of boxes cover together; two empty areas give 0."""
-    return float(dice_boxes(BoxSets.of([predicted]), BoxSets.of([reference]))[0])
+    overlap = union_iou(predicted, reference)
+    return 2 * overlap / (1 + overlap)
 
 
 def dice_boxes(predicted: BoxSets, reference: BoxSets) -> FloatArray:
@@ -82,11 +87,6 @@ def centre_distances(predicted: ArrayLike, reference: ArrayLike, sizes: ArrayLik
 
 def _overlaps(ious: FloatArray) -> FloatArray:
     return np.minimum(ious, 1.0)  # rounding may leave nearly equal boxes above 1
-
-
-def _expect_reference(reference: BoxSets) -> None:
-    if (reference.counts == 0).any():
-        raise ValueError("expected at least one reference box, got none")
 
 
 def _phrase_ious(predicted: FloatArray, reference: FloatArray) -> FloatArray:

@@ -67,7 +67,7 @@ def pointing(heatmap: ArrayLike, region: Mask, *, tolerance: float = 0.0) -> flo
     if np.isnan(values).all() or not inside.any():
         return _UNDEFINED
     if tolerance > 0:
-        inside = np.asarray(distance_transform_edt(~inside)) < tolerance
+        inside = _within(inside, tolerance)
     return float(inside[values == np.nanmax(values)].mean())
 
 
@@ -118,6 +118,18 @@ def lowest_where_unseen(heatmap: ArrayLike) -> FloatArray:
     array = _checked(heatmap)
     unseen = np.isnan(array)
     return np.where(unseen, 0.0 if unseen.all() else np.nanmin(array), array)
+
+
+def _within(region: Mask, distance: float) -> Mask:
+    """The region and the pixels less than ``distance`` pixels from it, from their part of the image alone."""
+    part = tuple(_reach(np.flatnonzero(region.any(axis=1 - axis)), distance) for axis in (0, 1))
+    wider = np.zeros_like(region)
+    wider[part] = np.asarray(distance_transform_edt(~region[part])) < distance
+    return wider
+
+
+def _reach(places: NDArray[np.intp], distance: float) -> slice:
+    return slice(max(0, int(places[0] - np.ceil(distance))), int(places[-1] + np.ceil(distance)) + 1)
 
 
 def _seen(heatmap: ArrayLike, region: Mask) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.metrics.assignment import IntArray
@@ -20,10 +19,11 @@ def area_under_roc(values: ArrayLike, positive: ArrayLike) -> float:
     ``values`` ``[n]`` and ``positive`` ``[n]`` (bool). NaN without a positive or without a negative.
     """
     array, truth = _pair(values, positive)
-    n, m = int(truth.sum()), int((~truth).sum())
-    if n == 0 or m == 0:
+    if truth.all() or not truth.any():
         return float("nan")
-    return float((rankdata(array)[truth].sum() - n * (n + 1) / 2) / (n * m))
+    hits, passed = _passed(array, truth)
+    misses = passed - hits
+    return float(np.trapezoid(np.append(0, hits), np.append(0, misses)) / (float(hits[-1]) * float(misses[-1])))
 
 
 def average_precision(values: ArrayLike, positive: ArrayLike) -> float:
@@ -31,16 +31,21 @@ def average_precision(values: ArrayLike, positive: ArrayLike) -> float:
     array, truth = _pair(values, positive)
     if not truth.any():
         return float("nan")
-    order = np.argsort(-array, kind="stable")
-    ends = ends_of_equals(array[order])  # equal values are passed at once
-    hits = np.cumsum(truth[order])[ends - 1]
+    hits, passed = _passed(array, truth)
     steps = np.diff(hits, prepend=0) / hits[-1]
-    return float((steps * hits / ends).sum())
+    return float((steps * hits / passed).sum())
 
 
 def ends_of_equals(ordered: FloatArray) -> IntArray:
     """Where each run of equal values ends (exclusive) in ordered values ``[n]``, infinities among them."""
     return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0)) + 1
+
+
+def _passed(values: FloatArray, positive: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """Positives and all among the values down to each distinct one, the greatest first; equal values pass at once."""
+    order = np.argsort(values)[::-1]
+    ends = ends_of_equals(values[order])
+    return np.cumsum(positive[order], dtype=np.int64)[ends - 1], ends
 
 
 def _pair(values: ArrayLike, positive: ArrayLike) -> tuple[FloatArray, NDArray[np.bool_]]:
