@@ -15,6 +15,7 @@ from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_differenc
 from knowmvg.evaluation.naming import Reader
 from knowmvg.evaluation.protocol import Result, View, as_is, run
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
+from knowmvg.evaluation.score_table import score_table
 from knowmvg.evaluation.studies import Progress, Studies
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import NOTE, Row, calibration_line, finding_table, main_table
@@ -75,6 +76,7 @@ class Evaluation:
         for part in self.parts:
             blocks += [main_table(part.rows).to_markdown(), f"{calibration_line(part.rows[0])}\n"]
             blocks.append(finding_table(part.rows[0]).to_markdown())
+            blocks.append(score_table(part.rows[0]).to_markdown())
         return "\n".join([*blocks, *(f"Note: {note}\n" for note in self.notes)])
 
     def write(self, folder: Path) -> None:

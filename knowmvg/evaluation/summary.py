@@ -13,6 +13,7 @@ from knowmvg.evaluation.intervals import RESAMPLES, Estimate, cluster_totals, es
 from knowmvg.evaluation.metrics import THRESHOLD_NAMES
 from knowmvg.evaluation.protocol import Result
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, values
+from knowmvg.evaluation.scores import score_samples
 
 UNNAMED = "(no finding)"
 
@@ -40,7 +41,10 @@ class Macro(_Numbers):
 
 
 class Identification(_Numbers):
-    """Phrases named in ``generate``, and the share of absent, resolved and prior phrases that were given a box."""
+    """Phrases named in ``generate``, and the share of absent, resolved and prior phrases that were given a box.
+
+    ``f1`` counts equal texts, ``token_f1`` shared words, ``finding_f1`` equal findings (docs/metrics.md).
+    """
 
     n_expected: int
     n_named: int
@@ -48,12 +52,17 @@ class Identification(_Numbers):
     precision: Estimate | None
     recall: Estimate | None
     f1: Estimate | None
+    token_f1: Estimate | None
+    finding_f1: Estimate | None
     n_absent: int
     false_box_rate: Estimate | None
 
 
 class Summary(_Numbers):
-    """All numbers of one model under one protocol; ``identification`` is ``None`` where the phrases were given."""
+    """All numbers of one model under one protocol; ``identification`` is ``None`` where the phrases were given.
+
+    ``scores`` has the further metrics by their names in docs/metrics.md.
+    """
 
     protocol: Protocol
     n_studies: int
@@ -62,6 +71,7 @@ class Summary(_Numbers):
     per_finding: dict[str, Localisation]
     identification: Identification | None
     calibration: Calibration
+    scores: dict[str, Estimate | None]
 
 
 _NAMES = ("iou", *THRESHOLD_NAMES, "union")
@@ -79,23 +89,25 @@ def summarise(result: Result, *, phrases_given: bool = False, resamples: int = R
         per_finding=per_finding,
         identification=None if given else identify(result.counts, resamples=resamples, seed=seed),
         calibration=calibrate(result.samples),
+        scores=score_samples(result.samples, resamples=resamples, seed=seed),
     )
 
 
 def identify(counts: Sequence[StudyCount], *, resamples: int = RESAMPLES, seed: int = 0) -> Identification:
     """Precision, recall and F1 over all phrases (micro), and the rate of false boxes on absent phrases."""
-    rows = np.array([[c.correct, c.named, c.expected, c.false, c.absent] for c in counts], dtype=np.float64)
-    rows = rows.reshape(len(counts), 5)
+    columns = ("correct", "named", "expected", "false", "absent", "words", "findings")
+    rows = np.array([[getattr(c, name) for name in columns] for c in counts], dtype=np.float64)
+    rows = rows.reshape(len(counts), len(columns))
     totals = cluster_totals(rows, [c.patient for c in counts])
     sums = rows.sum(axis=0)
-    draws = resample(totals, resamples=resamples, seed=seed) if len(totals) else np.zeros((0, 5))
+    draws = resample(totals, resamples=resamples, seed=seed) if len(totals) else np.zeros((0, len(columns)))
 
     def rate(top: int, *bottom: int) -> Estimate | None:
         scale = len(bottom)  # F1 = 2 correct / (named + expected)
         value = quotient(scale * sums[top], sums[list(bottom)].sum())
         return estimate(float(value), quotient(scale * draws[:, top], draws[:, bottom].sum(axis=1)), len(totals))
 
-    correct, named, expected, false, absent = range(5)
+    correct, named, expected, false, absent, words, findings = range(len(columns))
     return Identification(
         n_expected=int(sums[expected]),
         n_named=int(sums[named]),
@@ -103,6 +115,8 @@ def identify(counts: Sequence[StudyCount], *, resamples: int = RESAMPLES, seed: 
         precision=rate(correct, named),
         recall=rate(correct, expected),
         f1=rate(correct, named, expected),
+        token_f1=rate(words, named, expected),
+        finding_f1=rate(findings, named, expected),
         n_absent=int(sums[absent]),
         false_box_rate=rate(false, absent),
     )

@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from evaluation_fakes import random_boxes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowmvg.core.boxes import pairwise_iou
@@ -47,6 +47,7 @@ def test_a_phrase_without_reference_is_refused():
         phrase_iou([SQUARE], [])
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 1e-15, 1e-13]))
 def test_rounding_never_leaves_the_unit_interval(seed, noise):
     rng = np.random.default_rng(seed)
@@ -65,6 +66,7 @@ def brute_force(predicted, reference):
     return max(sum(overlaps[i, p[i]] for i in range(n)) for p in permutations(range(m), n))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 10_000))
 def test_matching_is_the_best_of_all_permutations(n, m, seed):
     rng = np.random.default_rng(seed)
@@ -83,6 +85,7 @@ def raster(boxes, side=30):
     return mask
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 10_000))
 def test_union_equals_counted_pixels(n, m, seed):
     rng = np.random.default_rng(seed)
