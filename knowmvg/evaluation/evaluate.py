@@ -13,9 +13,10 @@ from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, M
 from knowmvg.evaluation.files import write_text
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
 from knowmvg.evaluation.naming import Reader
+from knowmvg.evaluation.nearest_phrase import NearestPhrase
 from knowmvg.evaluation.protocol import Result, View, as_is, run
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
-from knowmvg.evaluation.studies import Progress, Studies
+from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import NOTE, Row, calibration_line, finding_table, main_table
 
@@ -25,7 +26,7 @@ PRIORS = {
     "class-mean box": CLASS_MEAN_BOX,
     "text-only oracle": TEXT_ORACLE,
 }
-SHUFFLED, BLANK = "shuffled report and phrase", "blank image"
+NEAREST, SHUFFLED, BLANK = "nearest training phrase", "shuffled report and phrase", "blank image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def evaluate(
     studies: Studies,
     *,
     training_studies: Studies | None,
-    protocols: Sequence[Protocol | str] = (Protocol.TEACHER_FORCED, Protocol.GENERATE),
+    protocols: Sequence[Protocol | str] = tuple(Protocol),
     controls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -163,8 +164,10 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        full = MeanBox.fit(training_studies, TEXT_ORACLE)  # one pass: the other priors know fewer of its fields
+        learned = labels_of(training_studies)  # one pass over the files for all priors
+        full = MeanBox.fit(learned, TEXT_ORACLE)
         rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
+        rows.append(_Control(NEAREST, NearestPhrase.fit(learned), oracle=True))
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
     except ValueError as error:

@@ -2,6 +2,8 @@
 
 * ``teacher_forced``, as the papers of this lineage did: the reference phrases are given, each with its number of boxes;
   only the boxes are scored.
+* ``phrase_given``, as a model is used beside a reader who has named the phrases: they are given without their numbers
+  of boxes; a phrase that gets no box scores 0.
 * ``generate``, as a model is used: it reads the report and names the phrases; a reference phrase that it does not name
   scores 0.
 
@@ -96,14 +98,14 @@ def run(
         ManifestError: two studies with the same identifier.
         ModelError: an answer that breaks the ``Grounder`` contract.
     """
-    forced = protocol is Protocol.TEACHER_FORCED
     samples: list[Sample] = []
     counts: list[StudyCount] = []
     seen: set[str] = set()
     for batch in batches(studies, batch_size):
         _remember(seen, batch)
         cases = [_case(study, view(study), oracle) for study in batch]
-        for found, counted in _teacher_forced(grounder, cases) if forced else _generate(grounder, cases, reader):
+        given = protocol.gives_phrases
+        for found, counted in _given(protocol, grounder, cases) if given else _generate(grounder, cases, reader):
             samples += found
             counts.append(counted)
         if progress is not None:
@@ -112,8 +114,13 @@ def run(
 
 
 def teacher_forced(grounder: Grounder, studies: Studies) -> Result:
-    """``run`` with the reference phrases given."""
+    """``run`` with the reference phrases given, each with its number of boxes."""
     return run(Protocol.TEACHER_FORCED, grounder, studies)
+
+
+def phrase_given(grounder: Grounder, studies: Studies) -> Result:
+    """``run`` with the reference phrases given, their numbers of boxes left to the model."""
+    return run(Protocol.PHRASE_GIVEN, grounder, studies)
 
 
 def generate(grounder: Grounder, studies: Studies) -> Result:
@@ -124,15 +131,48 @@ def generate(grounder: Grounder, studies: Studies) -> Result:
 _Scored = list[tuple[list[Sample], StudyCount]]
 
 
-def _teacher_forced(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
-    queries = [[Query(case.placed[t.place], len(t.label.boxes)) for t in case.targets] for case in cases]
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model gave for a phrase that it was asked for: the phrase's place among the study's labels, its question."""
+
+    index: int
+    query: Query
+    phrase: GroundedPhrase
+
+
+def answers_to(
+    protocol: Protocol, grounder: Grounder, studies: Sequence[Study], view: View = as_is
+) -> list[list[Answer]]:
+    """The raw answers for the studies' boxed phrases, in reading order, one list a study.
+
+    For evaluations that need more than a sample holds, such as the evidence. Raises ``ValueError`` for a protocol that
+    does not give the phrases, and what ``run`` raises.
+    """
+    if not protocol.gives_phrases:
+        raise ValueError(f"expected a protocol that gives the phrases, got {protocol}")
+    return _asked(protocol, grounder, [_case(study, view(study), oracle=False) for study in studies])
+
+
+def _asked(protocol: Protocol, grounder: Grounder, cases: Sequence[_Case]) -> list[list[Answer]]:
+    counted = protocol is Protocol.TEACHER_FORCED
+    queries = [
+        [Query(case.placed[t.place], len(t.label.boxes) if counted else None) for t in case.targets] for case in cases
+    ]
     answers = _checked(grounder.ground_phrases([case.shown for case in cases], queries), cases)
-    scored = []
+    found = []
     for case, asked, answer in zip(cases, queries, answers, strict=True):
         given = _in_order(answer.phrases, [query.phrase for query in asked])
-        pairs = zip(case.targets, given, strict=True)
-        samples = [_sample(Protocol.TEACHER_FORCED, case.study, target, phrase) for target, phrase in pairs]
-        scored.append((samples, _count(case, correct=len(given), named=len(given), false=0, absent=0)))
+        triples = zip(case.targets, asked, given, strict=True)
+        found.append([Answer(target.index, query, phrase) for target, query, phrase in triples])
+    return found
+
+
+def _given(protocol: Protocol, grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
+    scored = []
+    for case, answers in zip(cases, _asked(protocol, grounder, cases), strict=True):
+        pairs = zip(case.targets, answers, strict=True)
+        samples = [_sample(protocol, case.study, target, answer.phrase) for target, answer in pairs]
+        scored.append((samples, _count(case, correct=len(answers), named=len(answers), false=0, absent=0)))
     return scored
 
 

@@ -21,10 +21,20 @@ LINE_LIMIT = 1_000_000
 
 
 class Protocol(StrEnum):
-    """How a model is asked. ``teacher_forced``: the reference phrases are given; ``generate``: the model names them."""
+    """How a model is asked.
+
+    ``teacher_forced``: the reference phrases are given, each with its number of boxes; ``phrase_given``: the phrases
+    without the number; ``generate``: the model names them.
+    """
 
     TEACHER_FORCED = "teacher_forced"
+    PHRASE_GIVEN = "phrase_given"
     GENERATE = "generate"
+
+    @property
+    def gives_phrases(self) -> bool:
+        """Whether the model is told the reference phrases, so that naming them means nothing."""
+        return self is not Protocol.GENERATE
 
 
 class Sample(BaseModel):

@@ -22,10 +22,14 @@ class _Numbers(BaseModel):
 
 
 class Localisation(_Numbers):
-    """Boxes of a set of phrases; ``acc`` by IoU threshold. An estimate is ``None`` where there is no phrase."""
+    """Boxes of a set of phrases; ``acc`` by IoU threshold. An estimate is ``None`` where there is no phrase.
+
+    ``n_without_box`` of the phrases got no box, or were not named, and count as IoU 0.
+    """
 
     n_phrases: int
     n_patients: int
+    n_without_box: int
     miou: Estimate | None
     acc: dict[str, Estimate | None]
     union_iou: Estimate | None
@@ -69,7 +73,7 @@ _NAMES = ("iou", *THRESHOLD_NAMES, "union")
 
 def summarise(result: Result, *, phrases_given: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Summary:
     """Numbers of a result. ``phrases_given``: the row was told the phrases, so that naming them means nothing."""
-    given = phrases_given or result.protocol is Protocol.TEACHER_FORCED
+    given = phrases_given or result.protocol.gives_phrases
     micro, macro, per_finding = _localise(result.samples, resamples, seed)
     return Summary(
         protocol=result.protocol,
@@ -125,8 +129,15 @@ def _localise(
     people = [
         len({p for p, inside in zip(patients, groups[:, g], strict=True) if inside}) for g in range(cube.shape[1])
     ]
+    bare = np.array([not sample.predicted for sample in samples], dtype=np.bool_)
     parts = [
-        _localisation(means[g], None if draws is None else draws[:, g], int(groups[:, g].sum()), people[g])
+        _localisation(
+            means[g],
+            None if draws is None else draws[:, g],
+            int(groups[:, g].sum()),
+            people[g],
+            int((bare & groups[:, g]).sum()),
+        )
         for g in range(cube.shape[1])
     ]
     return parts[0], _macro(means[1:], draws, people[0]), dict(zip(findings, parts[1:], strict=True))
@@ -144,11 +155,14 @@ def _estimates(means: FloatArray, draws: FloatArray | None, patients: int) -> di
     return {name: estimate(float(means[k]), draws[:, k], patients) for k, name in enumerate(_NAMES)}
 
 
-def _localisation(means: FloatArray, draws: FloatArray | None, phrases: int, patients: int) -> Localisation:
+def _localisation(
+    means: FloatArray, draws: FloatArray | None, phrases: int, patients: int, without_box: int
+) -> Localisation:
     found = _estimates(means, draws, patients)
     return Localisation(
         n_phrases=phrases,
         n_patients=patients,
+        n_without_box=without_box,
         miou=found["iou"],
         acc={name: found[name] for name in THRESHOLD_NAMES},
         union_iou=found["union"],

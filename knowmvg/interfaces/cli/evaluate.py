@@ -33,8 +33,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
-    Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
-    shuffled report, a blank image.
+    Each protocol (phrases given with and without their numbers of boxes, phrases generated) in tables of its own with
+    its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image.
     """
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
