@@ -77,14 +77,21 @@ def _paired(a: ArrayLike, b: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return first, second
 
 
+def broadcast_iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of float boxes ``[..., 4]`` under numpy's broadcasting, for many boxes at once.
+
+    Nothing is checked: ``pairwise_iou`` and ``iou`` are for boxes from outside. Two boxes of zero area have IoU 0.
+    """
+    intersection, union = _intersection_and_union(a, b)
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
 def pairwise_iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
     """Intersection over union of every box of ``a`` ``[n, 4]`` with every box of ``b`` ``[m, 4]``: ``[n, m]``.
 
     Two boxes of zero area have IoU 0.
     """
-    first, second = as_boxes(a)[:, None], as_boxes(b)[None]
-    intersection, union = _intersection_and_union(first, second)
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return broadcast_iou(as_boxes(a)[:, None], as_boxes(b)[None])
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
@@ -92,9 +99,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
 
     Raises ``ValueError`` when they are not equally many.
     """
-    first, second = _paired(a, b)
-    intersection, union = _intersection_and_union(first, second)
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return broadcast_iou(*_paired(a, b))
 
 
 def giou(a: ArrayLike, b: ArrayLike) -> FloatArray:

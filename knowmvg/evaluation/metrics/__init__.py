@@ -1,0 +1,155 @@
+"""One function a definition; docs/metrics.md gives formula, source, range and edge cases of each.
+
+``boxes``, ``detection``, ``coco`` and ``accuracy`` score boxes; ``masks``, ``heatmaps`` and ``ranking`` masks and maps;
+``phrases`` names; ``validity`` missing answers; ``uncertainty`` scores. ``aggregation`` makes one number of many, and
+``legacy`` repeats what other people's scripts print. ``box_sets`` and ``assignment`` carry many phrases at once.
+"""
+
+from knowmvg.evaluation.metrics.accuracy import (
+    PAPER_NAMES,
+    PAPER_NOTE,
+    THRESHOLD_NAMES,
+    THRESHOLDS,
+    acc_at,
+    canonical_name,
+    hits_at,
+    miou_box,
+)
+from knowmvg.evaluation.metrics.aggregation import (
+    DefinedMean,
+    GroupMeans,
+    count_weighted_mean,
+    defined_mean,
+    group_means,
+    macro_mean,
+    micro_mean,
+    weighted_mean,
+)
+from knowmvg.evaluation.metrics.box_sets import BoxSets
+from knowmvg.evaluation.metrics.boxes import (
+    centre_distances,
+    covered_area,
+    dice_box,
+    dice_boxes,
+    matched_iou,
+    phrase_iou,
+    phrase_ious,
+    union_iou,
+    union_ious,
+)
+from knowmvg.evaluation.metrics.coco import CocoAP, coco_ap
+from knowmvg.evaluation.metrics.detection import all_found_at, f1_at, f1_pooled_at, f1s_at, found_boxes
+from knowmvg.evaluation.metrics.heatmap_scores import HEATMAP_METRICS, heatmap_scores
+from knowmvg.evaluation.metrics.heatmaps import (
+    auprc,
+    auroc,
+    cnr,
+    cnr_abs,
+    cnr_per_box,
+    energy_pointing,
+    lowest_where_unseen,
+    miou_thr,
+    pointing,
+    seen_share,
+)
+from knowmvg.evaluation.metrics.legacy import (
+    g2g_weighted_average,
+    minigptv2_ious,
+    refcoco_strict_acc,
+    umedground_first_box_ious,
+    vilouras_auroc,
+    vilouras_cnr,
+)
+from knowmvg.evaluation.metrics.masks import mask_dice, mask_iou, miou_2cls, region_of
+from knowmvg.evaluation.metrics.phrases import NameCount, exact_names, finding_names, token_f1, token_names
+from knowmvg.evaluation.metrics.ranking import area_under_roc, average_precision
+from knowmvg.evaluation.metrics.uncertainty import (
+    Reliability,
+    RiskCoverage,
+    aurc,
+    aurc_optimal,
+    aurc_random,
+    calibration_error,
+    e_aurc,
+    reliability,
+    risk_coverage,
+)
+from knowmvg.evaluation.metrics.validity import usable_boxes, valid_only_mean, valid_rate, zero_where_invalid
+
+__all__ = [
+    "HEATMAP_METRICS",
+    "PAPER_NAMES",
+    "PAPER_NOTE",
+    "THRESHOLDS",
+    "THRESHOLD_NAMES",
+    "BoxSets",
+    "CocoAP",
+    "DefinedMean",
+    "GroupMeans",
+    "NameCount",
+    "Reliability",
+    "RiskCoverage",
+    "acc_at",
+    "all_found_at",
+    "area_under_roc",
+    "auprc",
+    "aurc",
+    "aurc_optimal",
+    "aurc_random",
+    "auroc",
+    "average_precision",
+    "calibration_error",
+    "canonical_name",
+    "centre_distances",
+    "cnr",
+    "cnr_abs",
+    "cnr_per_box",
+    "coco_ap",
+    "count_weighted_mean",
+    "covered_area",
+    "defined_mean",
+    "dice_box",
+    "dice_boxes",
+    "e_aurc",
+    "energy_pointing",
+    "exact_names",
+    "f1_at",
+    "f1_pooled_at",
+    "f1s_at",
+    "finding_names",
+    "found_boxes",
+    "g2g_weighted_average",
+    "group_means",
+    "heatmap_scores",
+    "hits_at",
+    "lowest_where_unseen",
+    "macro_mean",
+    "mask_dice",
+    "mask_iou",
+    "matched_iou",
+    "micro_mean",
+    "minigptv2_ious",
+    "miou_2cls",
+    "miou_box",
+    "miou_thr",
+    "phrase_iou",
+    "phrase_ious",
+    "pointing",
+    "refcoco_strict_acc",
+    "region_of",
+    "reliability",
+    "risk_coverage",
+    "seen_share",
+    "token_f1",
+    "token_names",
+    "umedground_first_box_ious",
+    "union_iou",
+    "union_ious",
+    "usable_boxes",
+    "valid_only_mean",
+    "valid_rate",
+    "vilouras_auroc",
+    "vilouras_cnr",
+    "weighted_mean",
+    "zero_where_invalid",
+]
