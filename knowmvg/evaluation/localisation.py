@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.intervals import RESAMPLES, Bootstrap, Estimate, bootstrap, quotient
-from knowmvg.evaluation.metrics import THRESHOLD_NAMES
+from knowmvg.evaluation.metrics import THRESHOLD_NAMES, THRESHOLDS, BoxSets, phrase_ious, union_ious
 
 COLUMNS = ("iou", *THRESHOLD_NAMES, "union")
 
@@ -33,6 +33,16 @@ class Scores:
         shape = (len(self.patients), len(COLUMNS))
         if self.table.shape != shape or self.boxed.shape != shape[:1]:
             raise ValueError(f"expected a table {shape} and as many marks, got {self.table.shape}, {self.boxed.shape}")
+
+    @classmethod
+    def of_boxes(cls, predicted: BoxSets, reference: BoxSets, patients: Sequence[str]) -> Scores:
+        """Score the boxes of many phrases, a million of them in seconds.
+
+        Raises ``ValueError`` where the three are not of equally many phrases or a phrase has no reference box.
+        """
+        ious = phrase_ious(predicted, reference)[:, None]
+        table = np.concatenate([ious, ious >= np.array(THRESHOLDS), union_ious(predicted, reference)[:, None]], axis=1)
+        return cls(table, patients, predicted.counts > 0)
 
 
 class Localisation(BaseModel):
