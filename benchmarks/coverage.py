@@ -128,10 +128,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, required=True, help="file to write the figures to")
     parser.add_argument("--data-sets", type=int, default=DATA_SETS, help=f"simulated test sets ({DATA_SETS})")
+    parser.add_argument("--also", type=int, nargs="*", default=SMALLER, help=f"other numbers of patients ({SMALLER})")
     arguments = parser.parse_args()
     main_size = measure(PATIENTS, arguments.data_sets)
     worst = max((row["coverage"] for row in main_size["figures"].values()), key=lambda c: abs(c - LEVEL))
-    by_patients = {str(n): measure(n, arguments.data_sets) for n in SMALLER}
+    by_patients = {str(n): measure(n, arguments.data_sets) for n in arguments.also}
     for n, kinds in {str(PATIENTS): main_size, **by_patients}.items():
         for kind, rows in kinds.items():
             shown = "  ".join(f"{name} {row['coverage']:.3f}" for name, row in rows.items())

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict
-from scipy import special, stats
+from scipy import special
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.power import detectable_difference
@@ -113,7 +113,7 @@ class Bootstrap:
         if n < MIN_PATIENTS or draws.size == 0:
             return None, None
         bias, lean = self._bias(k, draws), float(self.acceleration[k])
-        reach = float(np.sqrt(n / (n - 1)) * stats.t.isf((1 - LEVEL) / 2, n - 1))
+        reach = float(-np.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - LEVEL) / 2))
         shifted = [bias + _accelerated(bias + z, lean) for z in (-reach, reach)]
         low, high = np.quantile(draws, special.ndtr(shifted), method="weibull")
         return float(low), float(high)
@@ -207,4 +207,4 @@ def _tail(draws: FloatArray, bias: float, lean: float, n: int) -> float:
     if k < total:
         place += -ordered[k - 1] / (ordered[k] - ordered[k - 1])
     z = _accelerated(float(special.ndtri(place / (total + 1))) - bias, -lean) - bias
-    return max(float(stats.t.cdf(z * np.sqrt((n - 1) / n), n - 1)), least)
+    return max(float(special.stdtr(n - 1, z * np.sqrt((n - 1) / n))), least)

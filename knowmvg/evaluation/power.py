@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from knowmvg.core.boxes import FloatArray
 
@@ -46,4 +46,4 @@ def detectable_difference(
 
 def _noncentrality(freedom: int, power: float, significance: float) -> float:
     """Shift, in standard errors, at which a two-sided t-test has the power; a finding of the wrong sign is none."""
-    return float(special.nctdtrinc(freedom, 1 - power, stats.t.isf(significance / 2, freedom)))
+    return float(special.nctdtrinc(freedom, 1 - power, -special.stdtrit(freedom, significance / 2)))

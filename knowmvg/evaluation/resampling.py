@@ -16,6 +16,7 @@ from knowmvg.core.boxes import FloatArray
 
 RESAMPLES = 2000
 _CHUNK_CELLS, _CHUNK_ROWS = 2_000_000, 32  # resamples multiplied at once: they bound the memory and keep it in use
+_ROW_BY_ROW_FROM = 10_000  # clusters from which one resample fills the cache; the same draws either way
 
 
 def cluster_totals(numbers: ArrayLike, clusters: Sequence[str]) -> FloatArray:
@@ -53,7 +54,10 @@ def quotient(numerator: ArrayLike, denominator: ArrayLike) -> FloatArray:
 
 def _draw(rng: np.random.Generator, rows: int, n: int) -> FloatArray:
     """How often each of ``n`` clusters is drawn in each of ``rows`` resamples, ``[rows, n]``."""
-    times: FloatArray = np.empty((rows, n))
-    for row in times:
-        row[:] = np.bincount(rng.integers(0, n, size=n), minlength=n)
-    return times
+    if n >= _ROW_BY_ROW_FROM:
+        times: FloatArray = np.empty((rows, n))
+        for row in times:
+            row[:] = np.bincount(rng.integers(0, n, size=n), minlength=n)
+        return times
+    drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+    return np.asarray(np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n), dtype=np.float64)
