@@ -13,7 +13,7 @@ model never sees the labels: they are taken off the study before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from knowmvg.evaluation import metrics
 from knowmvg.evaluation.naming import Reader, false_boxes, match_phrases, named
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, as_box
 from knowmvg.evaluation.studies import Progress, Studies, batches, count, patient_of
+from knowmvg.evaluation.wording import is_seen, names_place
 
 View: TypeAlias = Callable[[Study], Study]
 """The study as the model gets to see it. Its placed labels stand for the study's own, in order; it may have more."""
@@ -40,11 +41,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A reference phrase with boxes: its place in the study's labels, its place among the shown placed phrases."""
+    """A reference phrase with boxes: its place in the study's labels, its place among the shown placed phrases.
+
+    ``seen``: its words occur in the training split.
+    """
 
     index: int
     place: int
     label: LabelledPhrase
+    seen: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def run(
     batch_size: int = 16,
     progress: Progress | None = None,
     stage: str | None = None,
+    known: Collection[str] | None = None,
 ) -> Result:
     """Ask and score a model under one protocol.
 
@@ -93,6 +99,7 @@ def run(
         batch_size: studies asked at once.
         progress: told the studies done after each batch.
         stage: name of this run for ``progress``; the protocol's by default.
+        known: texts of the training split's phrases (``wording.phrase_texts``), for the samples' ``seen``.
 
     Raises:
         ManifestError: two studies with the same identifier.
@@ -103,7 +110,7 @@ def run(
     seen: set[str] = set()
     for batch in batches(studies, batch_size):
         _remember(seen, batch)
-        cases = [_case(study, view(study), oracle) for study in batch]
+        cases = [_case(study, view(study), oracle, known) for study in batch]
         given = protocol.gives_phrases
         for found, counted in _given(protocol, grounder, cases) if given else _generate(grounder, cases, reader):
             samples += found
@@ -193,12 +200,16 @@ def _score_generated(case: _Case, answered: Sequence[GroundedPhrase]) -> tuple[l
     return samples, _count(case, correct=correct, named=len(answered), false=sum(false), absent=len(false))
 
 
-def _case(study: Study, shown: Study, oracle: bool) -> _Case:
+def _case(study: Study, shown: Study, oracle: bool, known: Collection[str] | None = None) -> _Case:
     phrases = tuple(label.phrase for label in shown.labels)
     own = [(index, label) for index, label in enumerate(study.labels) if label.phrase.assertion.placed]
     if sum(phrase.assertion.placed for phrase in phrases) < len(own):
         raise ValueError(f"expected a view with {len(own)} placed phrases or more, got fewer for study {study.id}")
-    targets = [_Target(index, place, label) for place, (index, label) in enumerate(own) if len(label.boxes)]
+    targets = [
+        _Target(index, place, label, is_seen(label.phrase, known))
+        for place, (index, label) in enumerate(own)
+        if len(label.boxes)
+    ]
     placed = [phrase for phrase in phrases if phrase.assertion.placed]
     targets.sort(key=lambda target: _reading_order(placed[target.place]))
     return _Case(study, shown if oracle else replace(shown, labels=()), phrases, tuple(targets))
@@ -233,6 +244,8 @@ def _sample(protocol: Protocol, study: Study, target: _Target, answer: GroundedP
         union_iou=metrics.union_iou(predicted, reference),
         hits={name: iou >= t for name, t in zip(metrics.THRESHOLD_NAMES, metrics.THRESHOLDS, strict=True)},
         gate=answer.evidence.gate if answer is not None and answer.evidence is not None else None,
+        located=names_place(phrase),
+        seen=target.seen,
     )
 
 

@@ -42,7 +42,8 @@ class Sample(BaseModel):
 
     ``index`` counts the study's labels, ``reference`` and ``predicted`` are xyxy in stored pixels, ``area`` is the
     share of the image that the reference covers, ``produced`` says whether the model named the phrase, ``matched`` is
-    the IoU of each reference box and ``scores`` has one number a predicted box.
+    the IoU of each reference box and ``scores`` has one number a predicted box. ``located``: the phrase's words name a
+    side or zone; ``seen``: they occur in the training split; both ``None`` where nobody looked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,6 +65,8 @@ class Sample(BaseModel):
     union_iou: float = Field(ge=0, le=1)
     hits: dict[str, bool]
     gate: float | None = None
+    located: bool | None = None
+    seen: bool | None = None
 
     @property
     def key(self) -> tuple[str, int]:
