@@ -33,6 +33,7 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "quotient",
+    "quotients",
     "resample",
 ]
 
@@ -140,11 +141,21 @@ def bootstrap(totals: FloatArray, statistic: Statistic, *, resamples: int = RESA
 
 
 def mean_interval(
-    numbers: ArrayLike, clusters: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0
+    numbers: ArrayLike,
+    clusters: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    share: bool = False,
 ) -> Estimate | None:
-    """Mean of ``numbers`` ``[n]`` over rows with its cluster bootstrap interval; ``None`` without a row."""
+    """Mean of ``numbers`` ``[n]`` over rows with its cluster bootstrap interval; ``None`` without a row.
+
+    ``share``: the numbers lie in ``[0, 1]`` (see ``Bootstrap.estimate``).
+    """
     totals = _with_counts(numbers, clusters)
-    return bootstrap(totals, _mean, resamples=resamples, seed=seed).estimate(0) if len(totals) else None
+    if len(totals) == 0:
+        return None
+    return bootstrap(totals, quotients, resamples=resamples, seed=seed).estimate(0, share=share)
 
 
 def paired_difference(
@@ -157,7 +168,7 @@ def paired_difference(
     totals = _with_counts(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64), clusters)
     if len(totals) == 0:
         return None
-    found = bootstrap(totals, _mean, resamples=resamples, seed=seed)
+    found = bootstrap(totals, quotients, resamples=resamples, seed=seed)
     plain = found.estimate(0)
     if plain is None:
         return None
@@ -169,8 +180,9 @@ def _with_counts(numbers: ArrayLike, clusters: Sequence[str]) -> FloatArray:
     return cluster_totals(np.stack([column, np.ones_like(column)], axis=1), clusters)
 
 
-def _mean(sums: FloatArray) -> FloatArray:
-    return quotient(sums[:, :1], sums[:, 1:])
+def quotients(sums: FloatArray) -> FloatArray:
+    """The statistic ``[r, k]`` of sums ``[r, 2 k]`` that hold numerators and denominators in turn."""
+    return quotient(sums[:, ::2], sums[:, 1::2])
 
 
 def _acceleration(totals: FloatArray, statistic: Statistic, values: FloatArray) -> FloatArray:
