@@ -16,6 +16,7 @@ from knowmvg.evaluation.naming import Reader
 from knowmvg.evaluation.nearest_phrase import NearestPhrase
 from knowmvg.evaluation.protocol import Result, View, as_is, run
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
+from knowmvg.evaluation.score_table import score_table
 from knowmvg.evaluation.strata import Stratum, strata_note, strata_table, stratify
 from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
@@ -80,6 +81,7 @@ class Evaluation:
         for part in self.parts:
             blocks += [main_table(part.rows).to_markdown(), f"{calibration_line(part.rows[0])}\n"]
             blocks.append(finding_table(part.rows[0]).to_markdown())
+            blocks.append(score_table(part.rows[0]).to_markdown())
             if part.strata:
                 table = strata_table(part.rows[0].name, part.samples, part.strata)
                 blocks += [table.to_markdown(), f"{strata_note(part.strata)}\n"]

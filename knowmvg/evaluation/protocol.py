@@ -197,7 +197,10 @@ def _score_generated(case: _Case, answered: Sequence[GroundedPhrase]) -> tuple[l
         samples.append(_sample(Protocol.GENERATE, case.study, target, phrase))
     false = false_boxes(answered, case.phrases)
     correct = sum(partner is not None for partner in partners)
-    return samples, _count(case, correct=correct, named=len(answered), false=sum(false), absent=len(false))
+    counted = _count(case, correct=correct, named=len(answered), false=sum(false), absent=len(false))
+    words = metrics.token_names(answered, case.placed).correct
+    findings = sum(count.correct for count in metrics.finding_names(answered, case.placed).values())
+    return samples, counted.model_copy(update={"words": words, "findings": int(findings)})
 
 
 def _case(study: Study, shown: Study, oracle: bool, known: Collection[str] | None = None) -> _Case:

@@ -75,7 +75,10 @@ class Sample(BaseModel):
 
 
 class StudyCount(BaseModel):
-    """How a study's phrases were named: by the model, by the reference, both; absent phrases, and those with a box."""
+    """How a study's phrases were named: by the model, by the reference, both; absent phrases, and those with a box.
+
+    ``words`` is the sum of the matched phrases' token F1, ``findings`` the number of findings that both name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,6 +87,8 @@ class StudyCount(BaseModel):
     named: int = Field(ge=0)
     expected: int = Field(ge=0)
     correct: int = Field(ge=0)
+    words: float = Field(default=0.0, ge=0)
+    findings: int = Field(default=0, ge=0)
     absent: int = Field(ge=0)
     false: int = Field(ge=0)
 

@@ -13,10 +13,13 @@ from knowmvg.evaluation.intervals import RESAMPLES, Estimate, bootstrap, cluster
 from knowmvg.evaluation.localisation import Localisation, Macro, Scores, localise
 from knowmvg.evaluation.protocol import Result
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, values
+from knowmvg.evaluation.scores import score_samples
 
 __all__ = ["UNNAMED", "Identification", "Localisation", "Macro", "Summary", "identify", "scores_of", "summarise"]
 
 UNNAMED = "(no finding)"
+_COUNTS = ("correct", "named", "expected", "words", "findings", "false", "absent")
+_RATES = ("precision", "recall", "f1", "token_f1", "finding_f1", "false_box_rate")
 
 
 class _Numbers(BaseModel):
@@ -24,7 +27,10 @@ class _Numbers(BaseModel):
 
 
 class Identification(_Numbers):
-    """Phrases named in ``generate``, and the share of absent, resolved and prior phrases that were given a box."""
+    """Phrases named in ``generate``, and the share of absent, resolved and prior phrases that were given a box.
+
+    ``f1`` counts equal texts, ``token_f1`` shared words, ``finding_f1`` equal findings (docs/metrics.md).
+    """
 
     n_expected: int
     n_named: int
@@ -32,12 +38,17 @@ class Identification(_Numbers):
     precision: Estimate | None
     recall: Estimate | None
     f1: Estimate | None
+    token_f1: Estimate | None
+    finding_f1: Estimate | None
     n_absent: int
     false_box_rate: Estimate | None
 
 
 class Summary(_Numbers):
-    """All numbers of one model under one protocol; ``identification`` is ``None`` where the phrases were given."""
+    """All numbers of one model under one protocol; ``identification`` is ``None`` where the phrases were given.
+
+    ``scores`` has the further metrics by their names in docs/metrics.md.
+    """
 
     protocol: Protocol
     n_studies: int
@@ -46,6 +57,7 @@ class Summary(_Numbers):
     per_finding: dict[str, Localisation]
     identification: Identification | None
     calibration: Calibration
+    scores: dict[str, Estimate | None]
 
 
 def summarise(result: Result, *, phrases_given: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Summary:
@@ -61,30 +73,23 @@ def summarise(result: Result, *, phrases_given: bool = False, resamples: int = R
         per_finding=per_finding,
         identification=None if given else identify(result.counts, resamples=resamples, seed=seed),
         calibration=calibrate(result.samples),
+        scores=score_samples(result.samples, resamples=resamples, seed=seed),
     )
 
 
 def identify(counts: Sequence[StudyCount], *, resamples: int = RESAMPLES, seed: int = 0) -> Identification:
     """Precision, recall and F1 over all phrases (micro), and the rate of false boxes on absent phrases."""
-    rows = np.array([[c.correct, c.named, c.expected, c.false, c.absent] for c in counts], dtype=np.float64)
-    rows = rows.reshape(len(counts), 5)
+    rows = np.array([[getattr(c, name) for name in _COUNTS] for c in counts], dtype=np.float64)
+    rows = rows.reshape(len(counts), len(_COUNTS))
     totals = cluster_totals(rows, [c.patient for c in counts])
-    sums = rows.sum(axis=0)
     found = bootstrap(totals, _rates, resamples=resamples, seed=seed) if len(totals) else None
-
-    def rate(k: int) -> Estimate | None:
-        return None if found is None else found.estimate(k, share=True)
-
-    correct, named, expected, _, absent = (int(count) for count in sums)
+    sums = dict(zip(_COUNTS, rows.sum(axis=0).tolist(), strict=True))
     return Identification(
-        n_expected=expected,
-        n_named=named,
-        n_correct=correct,
-        precision=rate(0),
-        recall=rate(1),
-        f1=rate(2),
-        n_absent=absent,
-        false_box_rate=rate(3),
+        n_expected=int(sums["expected"]),
+        n_named=int(sums["named"]),
+        n_correct=int(sums["correct"]),
+        n_absent=int(sums["absent"]),
+        **{name: found.estimate(k, share=True) if found else None for k, name in enumerate(_RATES)},
     )
 
 
@@ -96,7 +101,11 @@ def scores_of(samples: Sequence[Sample]) -> Scores:
 
 
 def _rates(sums: FloatArray) -> FloatArray:
-    """Precision, recall, F1 and the rate of false boxes ``[r, 4]`` from sums of the five counts."""
-    correct, named, expected, false, absent = sums.T
-    pairs = ((correct, named), (correct, expected), (2 * correct, named + expected), (false, absent))
-    return np.stack([quotient(top, bottom) for top, bottom in pairs], axis=1)
+    """``_RATES`` ``[r, 6]`` from sums of ``_COUNTS`` ``[r, 7]``."""
+    correct, named, expected, words, findings, false, absent = sums.T
+    both = named + expected  # F1 = 2 correct / (named + expected)
+    tops, bottoms = (
+        (correct, correct, 2 * correct, 2 * words, 2 * findings, false),
+        (named, expected, *[both] * 3, absent),
+    )
+    return np.stack([quotient(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)], axis=1)

@@ -56,7 +56,7 @@ def weighted_mean(means: ArrayLike, counts: ArrayLike, *, power: float) -> float
     """``sum n^power m / sum n^power``; ``power`` 0 is the macro mean, 1 the micro mean."""
     values, weights = _defined(means), np.asarray(counts, dtype=np.float64).reshape(-1)
     if len(values) != len(weights) or not (weights >= 0).all() or not weights.any():
-        raise ValueError(f"expected a count of 0 or more for each of {len(values)} means, and not all 0, got {counts}")
+        raise ValueError(f"expected a count of 0 or more for each of {len(values)} means, and not all 0, got {weights}")
     return float(np.average(values, weights=weights**power))
 
 

@@ -19,7 +19,8 @@ def matched_iou(predicted: ArrayLike, reference: ArrayLike) -> FloatArray:
 
     A reference box without a partner has 0.
     """
-    return matched(_overlaps(pairwise_iou(predicted, reference))[None])[0]
+    found: FloatArray = matched(_overlaps(pairwise_iou(predicted, reference))[None])[0]
+    return found
 
 
 def phrase_iou(predicted: ArrayLike, reference: ArrayLike) -> float:

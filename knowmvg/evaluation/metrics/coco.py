@@ -80,10 +80,8 @@ def _evaluated(truth: dict[str, Any], answers: list[dict[str, Any]]) -> CocoAP:
     found.params.maxDets = list(MAX_DETECTIONS)
     found.evaluate()
     found.accumulate()
-    precision, recall = (
-        found.eval["precision"],
-        found.eval["recall"],
-    )  # [IoU, recall, class, area, n], [IoU, class, ...]
+    precision = found.eval["precision"]  # [IoU, recall, class, area, boxes an image]
+    recall = found.eval["recall"]  # [IoU, class, area, boxes an image]
     at = {t: int(np.argmin(np.abs(found.params.iouThrs - t))) for t in (0.5, 0.75)}
     every = precision[:, :, :, 0, -1]
     return CocoAP(

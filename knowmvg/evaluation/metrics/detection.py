@@ -21,7 +21,7 @@ def found_boxes(predicted: BoxSets, reference: BoxSets, threshold: float) -> Int
 
     def count(p: FloatArray, r: FloatArray) -> FloatArray:
         hits = (broadcast_iou(p[:, :, None], r[:, None]) >= threshold).astype(np.float64)
-        return matched(hits).sum(axis=1)
+        return np.asarray(matched(hits).sum(axis=1), dtype=np.float64)
 
     return np.asarray(score_sets(predicted, reference, count), dtype=np.int64)
 
@@ -34,7 +34,9 @@ def f1_at(predicted: ArrayLike, reference: ArrayLike, threshold: float) -> float
 def f1s_at(predicted: BoxSets, reference: BoxSets, threshold: float) -> FloatArray:
     """``f1_at`` of each phrase, ``[n]``: ``2 found / (predicted + reference)``."""
     found, boxes = found_boxes(predicted, reference, threshold), predicted.counts + reference.counts
-    return np.divide(2.0 * found, boxes, out=np.ones(len(found)), where=boxes > 0)
+    scores: FloatArray = np.ones(len(found))
+    np.divide(2.0 * found, boxes, out=scores, where=boxes > 0)
+    return scores
 
 
 def f1_pooled_at(predicted: BoxSets, reference: BoxSets, threshold: float) -> float:

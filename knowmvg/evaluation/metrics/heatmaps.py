@@ -37,7 +37,7 @@ def cnr_abs(heatmap: ArrayLike, region: Mask) -> float:
 
 
 def cnr_per_box(heatmap: ArrayLike, boxes: ArrayLike) -> float:
-    """Mean over the boxes ``[n, 4]`` of ``cnr`` between one box and what lies outside all; unseen boxes are left out."""
+    """Mean over the seen boxes of ``[n, 4]`` of ``cnr`` between one box and what lies outside all of them."""
     array = _checked(heatmap)
     height, width = array.shape
     outside = array[~region_of(boxes, (width, height)) & ~np.isnan(array)]

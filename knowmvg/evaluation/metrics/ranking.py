@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from knowmvg.core.boxes import FloatArray
+from knowmvg.evaluation.metrics.assignment import IntArray
 
 
 def area_under_roc(values: ArrayLike, positive: ArrayLike) -> float:
@@ -31,10 +32,15 @@ def average_precision(values: ArrayLike, positive: ArrayLike) -> float:
     if not truth.any():
         return float("nan")
     order = np.argsort(-array, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(array[order]) != 0, True))  # equal values are passed at once
-    hits = np.cumsum(truth[order])[ends]
+    ends = ends_of_equals(array[order])  # equal values are passed at once
+    hits = np.cumsum(truth[order])[ends - 1]
     steps = np.diff(hits, prepend=0) / hits[-1]
-    return float((steps * hits / (ends + 1)).sum())
+    return float((steps * hits / ends).sum())
+
+
+def ends_of_equals(ordered: FloatArray) -> IntArray:
+    """Where each run of equal values ends (exclusive) in ordered values ``[n]``, infinities among them."""
+    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0)) + 1
 
 
 def _pair(values: ArrayLike, positive: ArrayLike) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.metrics.assignment import IntArray
+from knowmvg.evaluation.metrics.ranking import ends_of_equals
 
 BINS = 10
 
@@ -86,16 +87,16 @@ def risk_coverage(scores: ArrayLike, risks: ArrayLike) -> RiskCoverage:
     """Mean risk of the ``k`` phrases with the greatest scores, for ``k`` from 1 to ``n`` (El-Yaniv and Wiener 2010).
 
     ``scores`` ``[n]`` may be ``-inf`` (no box at all); ``risks`` ``[n]`` is ``1 - IoU``, or 1 for a miss and 0 for a
-    hit. Equal scores have no order: the risk is the mean over all orders of them. Raises ``ValueError`` for NaN or lists
-    of two lengths.
+    hit. Equal scores have no order: the risk is the mean over all orders of them. Raises ``ValueError`` for NaN or
+    lists of two lengths.
     """
     score, risk = np.asarray(scores, dtype=np.float64).reshape(-1), np.asarray(risks, dtype=np.float64).reshape(-1)
     if len(score) != len(risk) or np.isnan(score).any() or not np.isfinite(risk).all():
         raise ValueError(f"expected a finite risk a score, got {len(score)} scores and {len(risk)} risks, or NaN")
     order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True)[: len(order)]) + 1
+    ends = ends_of_equals(score[order])
     k = np.arange(1, len(order) + 1)
-    total = np.interp(k, np.append(0, ends), np.append(0.0, np.cumsum(risk[order])[ends - 1])) if len(order) else risk
+    total = np.interp(k, np.append(0, ends), np.append(0.0, np.cumsum(risk[order])[ends - 1]))
     return RiskCoverage(k / max(1, len(k)), total / k)
 
 
