@@ -1,4 +1,4 @@
-"""Labelled studies with a changed image: their boxes go with it, are cut at its edges, and are counted where they left."""
+"""Labelled studies with a changed image: boxes go with it, are cut at its edges, and are counted where they leave."""
 
 from __future__ import annotations
 

@@ -6,12 +6,16 @@ Every sentence that states a finding is replaced by "No A, B or C." of the findi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from knowmvg.core.boxes import as_boxes
+from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Study
+from knowmvg.evaluation.naming import Reader, false_boxes, match_phrases, named
 from knowmvg.evaluation.robustness.edits import Edit, rewrite
+from knowmvg.evaluation.samples import Protocol, Sample
+from knowmvg.evaluation.studies import Progress, Studies, batches, count
 from knowmvg.sources.report import Sentence, read_report
 
 _CLAUSE = re.compile(r"\b(?:is|are|was|were|has|have|appears?|remains?)\b")
@@ -51,6 +55,69 @@ def denied(study: Study) -> Study | None:
     return replace(study, report=report.text, labels=tuple(labels), id=f"{study.id} (denied)")
 
 
+@dataclass(frozen=True, slots=True)
+class Boxed:
+    """A boxed phrase: whether it gets a box when the report states it and when the report denies it."""
+
+    patient: str
+    stated: bool
+    denied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Denials:
+    """All phrases that could be denied, and the number of boxed phrases that could not."""
+
+    phrases: tuple[Boxed, ...]
+    n_left_out: int
+
+
+def ask_denied(
+    protocol: Protocol,
+    grounder: Grounder,
+    studies: Studies,
+    stated: Sequence[Sample],
+    *,
+    reader: Reader | None = None,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> Denials:
+    """Ask for the denied phrases: in ``generate`` as ``naming.false_boxes`` counts, else by giving them.
+
+    ``stated`` are the samples of the unchanged studies under the same protocol.
+    """
+    before = {sample.key: sample for sample in stated}
+    found: list[Boxed] = []
+    done = 0
+    for batch in batches(studies, batch_size):
+        pairs = [(study, shown) for study in batch if (shown := denied(study)) is not None]
+        for (study, shown), boxed in zip(pairs, _boxed(protocol, grounder, [s for _, s in pairs], reader), strict=True):
+            indices = [k for k, label in enumerate(study.labels) if label.phrase.assertion.placed and len(label.boxes)]
+            samples = [before[study.id, index] for index in indices]
+            assert len(samples) == len(shown.labels)
+            found += [Boxed(s.patient, bool(s.predicted), box) for s, box in zip(samples, boxed, strict=True)]
+        done += len(batch)
+        if progress is not None:
+            progress(f"{protocol}: denied", done, count(studies))
+    return Denials(tuple(found), len(before) - len(found))
+
+
+def _boxed(
+    protocol: Protocol, grounder: Grounder, shown: Sequence[Study], reader: Reader | None
+) -> Iterator[list[bool]]:
+    """For each study whether each of its denied phrases was given a box."""
+    phrases = [[label.phrase for label in study.labels] for study in shown]
+    bare = [replace(study, labels=()) for study in shown]
+    if not protocol.gives_phrases:
+        for answer, asked in zip(grounder.ground(bare), phrases, strict=True):
+            yield false_boxes(named(answer.phrases, reader), asked)
+        return
+    queries = [[Query(phrase) for phrase in asked] for asked in phrases]
+    for answer, asked in zip(grounder.ground_phrases(bare, queries), phrases, strict=True):
+        partners = match_phrases(answer.phrases, asked)
+        yield [partner is not None and bool(answer.phrases[partner].boxes) for partner in partners]
+
+
 def _home(phrase: Phrase, report: str, sentences: Sequence[Sentence]) -> int | None:
     """The sentence that holds the whole phrase."""
     if phrase.span is None or report[slice(*phrase.span)] != phrase.text:
@@ -60,7 +127,7 @@ def _home(phrase: Phrase, report: str, sentences: Sequence[Sentence]) -> int | N
 
 
 def _name(phrase: Phrase) -> str | None:
-    """What stands after "no": the phrase's own words, or the finding's name for a clause such as 'heart is enlarged'."""
+    """What stands after "no": the phrase's words, or the finding's name for a clause such as 'heart is enlarged'."""
     if _CLAUSE.search(phrase.text):
         side = f"{phrase.side} " if phrase.side is not None else ""
         return f"{side}{phrase.finding}" if phrase.finding is not None else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from knowmvg.core.boxes import FloatArray, area, as_boxes
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, Estimate, mean_interval, paired_difference
-from knowmvg.evaluation.metrics import phrase_iou
 from knowmvg.evaluation.samples import Sample
 
 
@@ -39,14 +38,6 @@ def paired(plain: Sequence[Sample], changed: Sequence[Sample]) -> list[Pair]:
     """The phrases that both have, in the order of ``plain``; ``changed`` may have lost some."""
     by_key = {sample.key: sample for sample in changed}
     return [Pair(sample, by_key[sample.key]) for sample in plain if sample.key in by_key]
-
-
-def same_place(answer: Sequence[Sequence[float]] | FloatArray, before: Sequence[Sequence[float]] | FloatArray) -> float:
-    """Agreement of two answers in ``[0, 1]``, the earlier one in the place of a reference (``metrics.phrase_iou``).
-
-    An answer that is no longer given agrees by 0. Raises ``ValueError`` where there was none before.
-    """
-    return phrase_iou(answer, before)
 
 
 def centre_x(boxes: Sequence[Sequence[float]] | FloatArray) -> float:

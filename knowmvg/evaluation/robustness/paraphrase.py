@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from knowmvg.core.records import LabelledPhrase, Phrase, Study
+from knowmvg.core.records import Phrase, Side, Study
 from knowmvg.evaluation.robustness.changed_studies import generator
 from knowmvg.evaluation.robustness.edits import Edit, rewrite
 from knowmvg.sources.phantom.report.dice import Dice
@@ -75,7 +75,7 @@ def _edits(report: str, phrase: Phrase, span: tuple[int, int], dice: Dice) -> li
     return []
 
 
-def _understood(words: str) -> tuple[str, object, str | None] | None:
+def _understood(words: str) -> tuple[str, Side | None, str | None] | None:
     """Finding, side and zone of a phrase of one finding, read as a report is."""
     found = read_report(words).phrases
     if len(found) != 1 or found[0].finding is None:
