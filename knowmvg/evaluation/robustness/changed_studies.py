@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from knowmvg.core.boxes import FloatArray, area, as_boxes, clip
+from knowmvg.core.boxes import FloatArray, area, as_boxes, clip, iou
 from knowmvg.core.records import LabelledPhrase, Study
 from knowmvg.evaluation.robustness.image_changes import ImageChange, Move
 from knowmvg.evaluation.studies import Studies, each
@@ -27,18 +27,22 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What happened to one study: where its boxes went, the changed size, the boxes and phrases that were lost."""
+    """What happened to one study: where its boxes went, the changed size, and the number of boxes that were lost.
+
+    ``old_size`` holds for each label with boxes the IoU of its moved boxes with boxes of the old size in their places:
+    1 unless the change makes boxes larger, as a turn does.
+    """
 
     move: Move
     size: tuple[int, int]
-    boxes_lost: int
-    phrases_lost: int
+    boxes_lost: int = 0
+    old_size: Mapping[int, float] = field(default_factory=dict)
 
     def keep(self, boxes: Sequence[Sequence[float]] | FloatArray) -> Kept:
         """Boxes ``[n, 4]`` of the unchanged image in the changed one, without those that left it."""
         moved = self.move(boxes)
         cut, whole = clip(moved, self.size), area(moved)
-        inside = np.divide(area(cut), whole, out=np.zeros(len(whole)), where=whole > 0) >= LEAST_LEFT
+        inside = np.divide(area(cut), whole, out=np.ones(len(whole)), where=whole > 0) >= LEAST_LEFT
         return Kept(cut[inside], int((~inside).sum()))
 
 
@@ -60,14 +64,23 @@ class ChangedStudies:
 
     def _changed(self, study: Study) -> Study:
         shown = self.change.apply(study.image, generator(self._seed, study.id, self.change.name))
-        before = Moved(shown.move, shown.image.size, 0, 0)
-        labels, lost = [], []
-        for label in study.labels:
-            kept = before.keep(label.boxes)
-            lost.append(kept.lost)
+        moved = Moved(shown.move, shown.image.size)
+        labels, old_size, lost = [], {}, 0
+        for index, label in enumerate(study.labels):
+            kept = moved.keep(label.boxes)
+            lost += kept.lost
             labels.append(LabelledPhrase(label.phrase, as_boxes([]) if kept.lost else kept.boxes))
-        self.moved[study.id] = replace(before, boxes_lost=sum(lost), phrases_lost=sum(n > 0 for n in lost))
+            if len(label.boxes) and not kept.lost:
+                carried = clip(_carried(label.boxes, shown.move(label.boxes)), moved.size)
+                old_size[index] = float(iou(carried, kept.boxes).mean())
+        self.moved[study.id] = replace(moved, boxes_lost=lost, old_size=old_size)
         return replace(study, image=shown.image, labels=tuple(labels))
+
+
+def _carried(boxes: FloatArray, moved: FloatArray) -> FloatArray:
+    """Boxes of the old size ``[n, 4]`` about the centres of the moved ones."""
+    half, centre = (boxes[:, 2:] - boxes[:, :2]) / 2, (moved[:, :2] + moved[:, 2:]) / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:

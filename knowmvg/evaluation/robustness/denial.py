@@ -127,12 +127,16 @@ def _home(phrase: Phrase, report: str, sentences: Sequence[Sentence]) -> int | N
 
 
 def _name(phrase: Phrase) -> str | None:
-    """What stands after "no": the phrase's words, or the finding's name for a clause such as 'heart is enlarged'."""
-    if _CLAUSE.search(phrase.text):
+    """What stands after "no": the phrase's words, or side and finding where those could not be denied so.
+
+    Such are clauses ('heart is enlarged') and words that a 'no' does not reach ('opacity, most likely atelectasis').
+    """
+    first, _, _ = phrase.text.partition(" ")
+    words = phrase.text if first.isupper() and len(first) > 1 else phrase.text[0].lower() + phrase.text[1:]
+    if _CLAUSE.search(words) or any(read.assertion.placed for read in read_report(f"No {words}.").phrases):
         side = f"{phrase.side} " if phrase.side is not None else ""
         return f"{side}{phrase.finding}" if phrase.finding is not None else None
-    first, _, _ = phrase.text.partition(" ")
-    return phrase.text if first.isupper() and len(first) > 1 else phrase.text[0].lower() + phrase.text[1:]
+    return words
 
 
 def _denial(names: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -55,6 +55,7 @@ def change_row(
         drop=draw.difference(after, before, patients),
         hit_drop=draw.difference(hits, hits_before, patients),
         same_place=draw.mean([score for _, score in alike], [pair.plain.patient for pair, _ in alike]),
+        old_size=draw.mean([moved[p.plain.study].old_size[p.plain.index] for p in pairs], patients) if moved else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,8 +24,9 @@ COUNTS = ("left out", "phrases", "patients")
 
 IMAGES = """The image is changed and its boxes go with it. Cropped boxes are cut; a phrase of which a box keeps less
 than a quarter of its area is left out. The box of a turned region is the upright box round the turned box, which is
-larger. The findings are still there, so that a difference below 0 is what the change costs; "same place" is the IoU with
-the model's own answer to the unchanged image."""
+larger: "old size" is the IoU that the reference itself would reach at its old size. The findings are still there: a
+difference below 0 is what the change costs; "same place" is the IoU with the model's own answer to the unchanged
+image, carried along."""
 WORDING = """The placed phrases are written in other words of the simulator's grammar that the report reader understands
 alike; the box should stay."""
 SIDES = """Left and right are exchanged in report and phrase, and the report now contradicts the image. A model that
@@ -80,8 +82,8 @@ class Robustness:
     def tables(self) -> list[tuple[Table, str]]:
         """Each table with the words that say how to read it; no table holds rows of two protocols."""
         found = [(main_table(self.controls), NOTE)]
-        found += [(_changes("Changed images", rows), IMAGES) for rows in _by_protocol(self.images)]
-        found += [(_changes("Changed words", rows), WORDING) for rows in _by_protocol(self.wording)]
+        found += [(_images(rows), IMAGES) for rows in _by_protocol(self.images)]
+        found += [(_wording(rows), WORDING) for rows in _by_protocol(self.wording)]
         found += [(_sides(rows), SIDES) for rows in _by_protocol(self.sides)]
         found += [(_denials(rows), DENIALS) for rows in _by_protocol(self.denials)]
         found += [(_evidence(rows), EVIDENCE) for rows in _by_protocol(self.evidence)]
@@ -90,7 +92,8 @@ class Robustness:
     def to_markdown(self) -> str:
         """The tables, each with how to read it, and the notes."""
         blocks = [f"# Robustness of {self.name}\n", f"{DISCLAIMER}\n"]
-        blocks += [f"{table.to_markdown()}\n{words}\n" for table, words in self.tables()]
+        for words, group in groupby(self.tables(), key=lambda pair: pair[1]):
+            blocks += [*(table.to_markdown() for table, _ in group), f"{words}\n"]
         return "\n".join([*blocks, *(f"Note: {note}\n" for note in self.notes)])
 
     def write(self, folder: Path) -> None:
@@ -114,13 +117,21 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[AnyRow, tuple
     return Table(title, lines[0].protocol, ("row", *header, *COUNTS), tuple(lines))
 
 
-def _changes(title: str, rows: Sequence[ChangeRow]) -> Table:
-    header = ("strength", "mIoU", "unchanged", "difference", "acc@0.5 difference", "same place", "boxes lost")
-    return _table(
-        title,
-        header,
-        [(r, (r.strength, r.changed, r.plain, r.drop, r.hit_drop, r.same_place, r.boxes_lost)) for r in rows],
-    )
+def _images(rows: Sequence[ChangeRow]) -> Table:
+    header = ("strength", *_PAIRED, "same place", "old size", "boxes lost")
+    cells = [(r, (r.strength, *_paired(r), r.same_place, r.old_size, r.boxes_lost)) for r in rows]
+    return _table("Changed images", header, cells)
+
+
+def _wording(rows: Sequence[ChangeRow]) -> Table:
+    return _table("Changed words", (*_PAIRED, "same place"), [(r, (*_paired(r), r.same_place)) for r in rows])
+
+
+_PAIRED = ("mIoU", "unchanged", "difference", "acc@0.5 difference")
+
+
+def _paired(row: ChangeRow) -> tuple[Cell, ...]:
+    return row.changed, row.plain, row.drop, row.hit_drop
 
 
 def _sides(rows: Sequence[SideRow]) -> Table:
@@ -134,8 +145,7 @@ def _sides(rows: Sequence[SideRow]) -> Table:
 
 def _denials(rows: Sequence[DenialRow]) -> Table:
     header = ("with a box when stated", "with a box when denied", "difference")
-    cells: list[tuple[AnyRow, list[Cell]]] = [(r, [r.stated, r.denied, r.change]) for r in rows]
-    return _table("Denied findings", header, cells)
+    return _table("Denied findings", header, [(r, (r.stated, r.denied, r.change)) for r in rows])
 
 
 def _evidence(rows: Sequence[EvidenceRow]) -> Table:

@@ -23,6 +23,7 @@ class ChangeRow(_Row):
     ``n_left_out`` phrases could not be compared (a box left the image; no other words were found) and ``boxes_lost``
     boxes left the image. ``drop`` is the changed mIoU minus the plain one, ``hit_drop`` the same for acc@0.5, and
     ``same_place`` the IoU with the model's own plain answer, carried along with the image, of those that had one.
+    ``old_size`` is the IoU that the reference boxes themselves would have in their new places at their old size.
     """
 
     strength: str | None
@@ -33,6 +34,7 @@ class ChangeRow(_Row):
     drop: Difference | None
     hit_drop: Difference | None
     same_place: Estimate | None
+    old_size: Estimate | None
 
 
 class SideRow(_Row):

@@ -125,7 +125,7 @@ class _Stress:
         """Ask with the placed phrases in other words."""
         view = Paraphrase(self.seed)
         samples = self._ask(self.protocol, "paraphrase", self.studies, view)
-        title = Title(self.protocol, "paraphrase", "one draw a phrase")
+        title = Title(self.protocol, "paraphrase")
         plain = self.plain[self.protocol]
         return change_row(
             title, plain, samples, self.draw, only=lambda sample: sample.index in view.reworded[sample.study]
