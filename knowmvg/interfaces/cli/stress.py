@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.markdown import Markdown
 
+from knowmvg.core.errors import OutputError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
@@ -39,12 +40,14 @@ def stress(
     findings; and the same phrases asked again without the cited knowledge and the answered region.
     """
     folder, source = model_folder(run), data_folder(run, data)
+    target = out or run / f"robustness-{split}"
+    if target.exists() and not target.is_dir():
+        raise OutputError("a folder for the tables", f"a file at {target}", "Give another --out.")
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     from knowmvg.evaluation.robustness.stress import stress as stress_model  # after the checks: scipy and torch
     from knowmvg.grounders.store import load_grounder
 
     grounder = load_grounder(folder)
-    target = out or run / f"robustness-{split}"
     with console.progress_bar() as bar:
         tasks = {}
 

@@ -7,6 +7,7 @@ import pytest
 from robustness_fakes import SIZE, Copies, Knows, ReadsSide, Refuses, SeesBright, bright_studies, bright_study
 
 from knowmvg.core.boxes import pairwise_iou
+from knowmvg.core.errors import OutputError
 from knowmvg.core.grounder import Grounder, KnowledgeGrounder
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.evaluation.intervals import paired_difference
@@ -195,6 +196,12 @@ def test_files_are_strict_whole_and_repeatable(reader, tmp_path):
     assert page.count("### Denied findings") == 2
     assert page.count("The report denies what the image shows") == 1
     assert stressed(ReadsSide()).to_json() == text
+
+
+def test_a_place_that_cannot_be_written_is_told(reader, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="can be written"):
+        reader.write(tmp_path / "file")
 
 
 def test_progress_is_told_with_totals():
