@@ -66,7 +66,7 @@ class Evaluation:
             "model": self.name,
             "seed": self.seed,
             "resamples": self.resamples,
-            "protocols": {part.protocol.value: [_row_dict(row) for row in part.rows] for part in self.parts},
+            "protocols": {part.protocol.value: [row_dict(row) for row in part.rows] for part in self.parts},
             "strata": {part.protocol.value: [s.model_dump(mode="json") for s in part.strata] for part in self.parts},
             "notes": list(self.notes),
         }
@@ -201,6 +201,7 @@ def _difference(own: Sequence[Sample], first: Sequence[Sample], resamples: int, 
     return paired_difference(ious, others, [sample.patient for sample in first], resamples=resamples, seed=seed)
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def row_dict(row: Row) -> dict[str, Any]:
+    """A row as plain data: its name, its difference from the first row, its summary."""
     gap = row.difference.model_dump(mode="json") if row.difference is not None else None
     return {"row": row.name, "minus_first": gap, **row.summary.model_dump(mode="json")}

@@ -140,7 +140,7 @@ _Scored = list[tuple[list[Sample], StudyCount]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model gave for a phrase that it was asked for: the phrase's place among the study's labels, its question."""
+    """What a model gave for a phrase: the place among the study's labels, the question, the answer."""
 
     index: int
     query: Query
