@@ -48,6 +48,8 @@ figures: $(VENV)/.installed-demo
 	$(BIN)/python benchmarks/ground.py --model $(MODEL) --json results/ground.json
 	$(BIN)/python benchmarks/phantom.py --json results/phantom.json
 	$(BIN)/python benchmarks/images.py --json results/images.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/metrics.py --json results/metrics.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --json results/coverage.json
 	if [ -f $(SHARED_DATA)/openi_reports/reports.jsonl ]; then \
 		$(BIN)/python benchmarks/reports.py --data $(SHARED_DATA)/openi_reports/reports.jsonl --json results/reports.json; fi
 	if [ -d $(SHARED_DATA)/nih_bbox ]; then \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -48,4 +48,21 @@ class LimitedGrounder(Grounder, Protocol):
 
     def reads(self, report: str) -> bool:
         """Whether the report is written in words that its language model has read."""
+        ...
+
+
+@runtime_checkable
+class KnowledgeGrounder(Grounder, Protocol):
+    """A grounder with knowledge that can be taken away, to see whether the evidence that it cites was used."""
+
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """The texts of all knowledge nodes, those that ``Evidence.knowledge`` can cite; empty without knowledge."""
+        ...
+
+    def without_knowledge(self, nodes: Collection[str]) -> Grounder:
+        """The same grounder as it answers without the nodes of these texts; it stays as it is itself.
+
+        The other nodes may take their places, as they would in a smaller graph.
+        """
         ...

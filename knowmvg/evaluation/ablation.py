@@ -70,7 +70,7 @@ def ablation_table(rows: Sequence[Ablation], *, resamples: int = RESAMPLES, seed
     lines = []
     for place, row in enumerate(rows):
         own = row.per_phrase(order)
-        intervals = [mean_interval(c, patients, resamples=resamples, seed=seed) for c in _columns(own)]
+        intervals = [mean_interval(c, patients, resamples=resamples, seed=seed, share=True) for c in _columns(own)]
         gaps = [
             paired_difference(own[:, c], first[:, c], patients, resamples=resamples, seed=seed) if place else None
             for c in (0, -1)

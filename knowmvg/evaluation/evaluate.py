@@ -13,12 +13,15 @@ from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, M
 from knowmvg.evaluation.files import write_text
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
 from knowmvg.evaluation.naming import Reader
+from knowmvg.evaluation.nearest_phrase import NearestPhrase
 from knowmvg.evaluation.protocol import Result, View, as_is, run
 from knowmvg.evaluation.samples import Protocol, Sample, in_order_of, write_samples
 from knowmvg.evaluation.score_table import score_table
-from knowmvg.evaluation.studies import Progress, Studies
+from knowmvg.evaluation.strata import Stratum, strata_note, strata_table, stratify
+from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import NOTE, Row, calibration_line, finding_table, main_table
+from knowmvg.evaluation.wording import phrase_texts
 
 SCHEMA = "knowmvg.metrics/1"
 PRIORS = {
@@ -26,16 +29,17 @@ PRIORS = {
     "class-mean box": CLASS_MEAN_BOX,
     "text-only oracle": TEXT_ORACLE,
 }
-SHUFFLED, BLANK = "shuffled report and phrase", "blank image"
+NEAREST, SHUFFLED, BLANK = "nearest training phrase", "shuffled report and phrase", "blank image"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One protocol: the model's row and its controls, and the model's samples."""
+    """One protocol: the model's row and its controls, and the model's samples with their strata."""
 
     protocol: Protocol
     rows: tuple[Row, ...]
     samples: tuple[Sample, ...]
+    strata: tuple[Stratum, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class Evaluation:
             "model": self.name,
             "seed": self.seed,
             "resamples": self.resamples,
-            "protocols": {part.protocol.value: [_row_dict(row) for row in part.rows] for part in self.parts},
+            "protocols": {part.protocol.value: [row_dict(row) for row in part.rows] for part in self.parts},
+            "strata": {part.protocol.value: [s.model_dump(mode="json") for s in part.strata] for part in self.parts},
             "notes": list(self.notes),
         }
 
@@ -71,12 +76,15 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
-        """For each protocol the table of model and controls and the model's table by finding."""
+        """For each protocol the table of model and controls and the model's tables by finding and kind of phrase."""
         blocks = [f"# Evaluation of {self.name}\n", f"{NOTE}\n"]
         for part in self.parts:
             blocks += [main_table(part.rows).to_markdown(), f"{calibration_line(part.rows[0])}\n"]
             blocks.append(finding_table(part.rows[0]).to_markdown())
             blocks.append(score_table(part.rows[0]).to_markdown())
+            if part.strata:
+                table = strata_table(part.rows[0].name, part.samples, part.strata)
+                blocks += [table.to_markdown(), f"{strata_note(part.strata)}\n"]
         return "\n".join([*blocks, *(f"Note: {note}\n" for note in self.notes)])
 
     def write(self, folder: Path) -> None:
@@ -102,7 +110,7 @@ def evaluate(
     studies: Studies,
     *,
     training_studies: Studies | None,
-    protocols: Sequence[Protocol | str] = (Protocol.TEACHER_FORCED, Protocol.GENERATE),
+    protocols: Sequence[Protocol | str] = tuple(Protocol),
     controls: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
@@ -116,7 +124,8 @@ def evaluate(
     Args:
         grounder: the model.
         studies: the test studies, one pass over them a row and protocol.
-        training_studies: where the priors are learned; ``None`` leaves them out, and the evaluation says so.
+        training_studies: where the priors are learned, and whose phrases count as seen; ``None`` leaves both out, and
+            the evaluation says so.
         protocols: how to ask; each has its own tables.
         controls: compute the control rows too (the model runs three times instead of once).
         seed: of the shuffling and the bootstrap.
@@ -133,8 +142,10 @@ def evaluate(
     """
     asked = [Protocol(protocol) for protocol in protocols]
     rows, notes = [_Control(name, grounder)], list[str]()
+    learned = None if training_studies is None else labels_of(training_studies)  # one pass over the files
+    known = None if learned is None else phrase_texts(learned)
     if controls:
-        found, notes = _controls(grounder, studies, training_studies, seed)
+        found, notes = _controls(grounder, studies, learned, seed)
         rows += found
     parts = []
     for protocol in asked:
@@ -149,11 +160,13 @@ def evaluate(
                 batch_size=batch_size,
                 progress=progress,
                 stage=f"{protocol.value}: {row.name}",
+                known=known,
             )
             for row in rows
         ]
         table = tuple(_rows(rows, results, resamples, seed))
-        parts.append(Part(protocol, table, results[0].samples))
+        strata = stratify(results[0].samples, resamples=resamples, seed=seed)
+        parts.append(Part(protocol, table, results[0].samples, strata))
     return Evaluation(name, seed, resamples, tuple(parts), tuple(notes))
 
 
@@ -165,8 +178,10 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        full = MeanBox.fit(training_studies, TEXT_ORACLE)  # one pass: the other priors know fewer of its fields
+        learned = labels_of(training_studies)
+        full = MeanBox.fit(learned, TEXT_ORACLE)
         rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
+        rows.append(_Control(NEAREST, NearestPhrase.fit(learned), oracle=True))
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
     except ValueError as error:
@@ -186,6 +201,7 @@ def _difference(own: Sequence[Sample], first: Sequence[Sample], resamples: int, 
     return paired_difference(ious, others, [sample.patient for sample in first], resamples=resamples, seed=seed)
 
 
-def _row_dict(row: Row) -> dict[str, Any]:
+def row_dict(row: Row) -> dict[str, Any]:
+    """A row as plain data: its name, its difference from the first row, its summary."""
     gap = row.difference.model_dump(mode="json") if row.difference is not None else None
     return {"row": row.name, "minus_first": gap, **row.summary.model_dump(mode="json")}

@@ -2,6 +2,8 @@
 
 * ``teacher_forced``, as the papers of this lineage did: the reference phrases are given, each with its number of boxes;
   only the boxes are scored.
+* ``phrase_given``, as a model is used beside a reader who has named the phrases: they are given without their numbers
+  of boxes; a phrase that gets no box scores 0.
 * ``generate``, as a model is used: it reads the report and names the phrases; a reference phrase that it does not name
   scores 0.
 
@@ -11,7 +13,7 @@ model never sees the labels: they are taken off the study before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -22,6 +24,7 @@ from knowmvg.evaluation import metrics
 from knowmvg.evaluation.naming import Reader, false_boxes, match_phrases, named
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, as_box
 from knowmvg.evaluation.studies import Progress, Studies, batches, count, patient_of
+from knowmvg.evaluation.wording import is_seen, names_place
 
 View: TypeAlias = Callable[[Study], Study]
 """The study as the model gets to see it. Its placed labels stand for the study's own, in order; it may have more."""
@@ -38,11 +41,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A reference phrase with boxes: its place in the study's labels, its place among the shown placed phrases."""
+    """A reference phrase with boxes: its place in the study's labels, its place among the shown placed phrases.
+
+    ``seen``: its words occur in the training split.
+    """
 
     index: int
     place: int
     label: LabelledPhrase
+    seen: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ def run(
     batch_size: int = 16,
     progress: Progress | None = None,
     stage: str | None = None,
+    known: Collection[str] | None = None,
 ) -> Result:
     """Ask and score a model under one protocol.
 
@@ -91,19 +99,20 @@ def run(
         batch_size: studies asked at once.
         progress: told the studies done after each batch.
         stage: name of this run for ``progress``; the protocol's by default.
+        known: texts of the training split's phrases (``wording.phrase_texts``), for the samples' ``seen``.
 
     Raises:
         ManifestError: two studies with the same identifier.
         ModelError: an answer that breaks the ``Grounder`` contract.
     """
-    forced = protocol is Protocol.TEACHER_FORCED
     samples: list[Sample] = []
     counts: list[StudyCount] = []
     seen: set[str] = set()
     for batch in batches(studies, batch_size):
         _remember(seen, batch)
-        cases = [_case(study, view(study), oracle) for study in batch]
-        for found, counted in _teacher_forced(grounder, cases) if forced else _generate(grounder, cases, reader):
+        cases = [_case(study, view(study), oracle, known) for study in batch]
+        given = protocol.gives_phrases
+        for found, counted in _given(protocol, grounder, cases) if given else _generate(grounder, cases, reader):
             samples += found
             counts.append(counted)
         if progress is not None:
@@ -112,8 +121,13 @@ def run(
 
 
 def teacher_forced(grounder: Grounder, studies: Studies) -> Result:
-    """``run`` with the reference phrases given."""
+    """``run`` with the reference phrases given, each with its number of boxes."""
     return run(Protocol.TEACHER_FORCED, grounder, studies)
+
+
+def phrase_given(grounder: Grounder, studies: Studies) -> Result:
+    """``run`` with the reference phrases given, their numbers of boxes left to the model."""
+    return run(Protocol.PHRASE_GIVEN, grounder, studies)
 
 
 def generate(grounder: Grounder, studies: Studies) -> Result:
@@ -124,15 +138,48 @@ def generate(grounder: Grounder, studies: Studies) -> Result:
 _Scored = list[tuple[list[Sample], StudyCount]]
 
 
-def _teacher_forced(grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
-    queries = [[Query(case.placed[t.place], len(t.label.boxes)) for t in case.targets] for case in cases]
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model gave for a phrase: the place among the study's labels, the question, the answer."""
+
+    index: int
+    query: Query
+    phrase: GroundedPhrase
+
+
+def answers_to(
+    protocol: Protocol, grounder: Grounder, studies: Sequence[Study], view: View = as_is
+) -> list[list[Answer]]:
+    """The raw answers for the studies' boxed phrases, in reading order, one list a study.
+
+    For evaluations that need more than a sample holds, such as the evidence. Raises ``ValueError`` for a protocol that
+    does not give the phrases, and what ``run`` raises.
+    """
+    if not protocol.gives_phrases:
+        raise ValueError(f"expected a protocol that gives the phrases, got {protocol}")
+    return _asked(protocol, grounder, [_case(study, view(study), oracle=False) for study in studies])
+
+
+def _asked(protocol: Protocol, grounder: Grounder, cases: Sequence[_Case]) -> list[list[Answer]]:
+    counted = protocol is Protocol.TEACHER_FORCED
+    queries = [
+        [Query(case.placed[t.place], len(t.label.boxes) if counted else None) for t in case.targets] for case in cases
+    ]
     answers = _checked(grounder.ground_phrases([case.shown for case in cases], queries), cases)
-    scored = []
+    found = []
     for case, asked, answer in zip(cases, queries, answers, strict=True):
         given = _in_order(answer.phrases, [query.phrase for query in asked])
-        pairs = zip(case.targets, given, strict=True)
-        samples = [_sample(Protocol.TEACHER_FORCED, case.study, target, phrase) for target, phrase in pairs]
-        scored.append((samples, _count(case, correct=len(given), named=len(given), false=0, absent=0)))
+        triples = zip(case.targets, asked, given, strict=True)
+        found.append([Answer(target.index, query, phrase) for target, query, phrase in triples])
+    return found
+
+
+def _given(protocol: Protocol, grounder: Grounder, cases: Sequence[_Case]) -> _Scored:
+    scored = []
+    for case, answers in zip(cases, _asked(protocol, grounder, cases), strict=True):
+        pairs = zip(case.targets, answers, strict=True)
+        samples = [_sample(protocol, case.study, target, answer.phrase) for target, answer in pairs]
+        scored.append((samples, _count(case, correct=len(answers), named=len(answers), false=0, absent=0)))
     return scored
 
 
@@ -156,12 +203,16 @@ def _score_generated(case: _Case, answered: Sequence[GroundedPhrase]) -> tuple[l
     return samples, counted.model_copy(update={"words": words, "findings": int(findings)})
 
 
-def _case(study: Study, shown: Study, oracle: bool) -> _Case:
+def _case(study: Study, shown: Study, oracle: bool, known: Collection[str] | None = None) -> _Case:
     phrases = tuple(label.phrase for label in shown.labels)
     own = [(index, label) for index, label in enumerate(study.labels) if label.phrase.assertion.placed]
     if sum(phrase.assertion.placed for phrase in phrases) < len(own):
         raise ValueError(f"expected a view with {len(own)} placed phrases or more, got fewer for study {study.id}")
-    targets = [_Target(index, place, label) for place, (index, label) in enumerate(own) if len(label.boxes)]
+    targets = [
+        _Target(index, place, label, is_seen(label.phrase, known))
+        for place, (index, label) in enumerate(own)
+        if len(label.boxes)
+    ]
     placed = [phrase for phrase in phrases if phrase.assertion.placed]
     targets.sort(key=lambda target: _reading_order(placed[target.place]))
     return _Case(study, shown if oracle else replace(shown, labels=()), phrases, tuple(targets))
@@ -196,6 +247,8 @@ def _sample(protocol: Protocol, study: Study, target: _Target, answer: GroundedP
         union_iou=metrics.union_iou(predicted, reference),
         hits={name: iou >= t for name, t in zip(metrics.THRESHOLD_NAMES, metrics.THRESHOLDS, strict=True)},
         gate=answer.evidence.gate if answer is not None and answer.evidence is not None else None,
+        located=names_place(phrase),
+        seen=target.seen,
     )
 
 

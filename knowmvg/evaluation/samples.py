@@ -21,10 +21,20 @@ LINE_LIMIT = 1_000_000
 
 
 class Protocol(StrEnum):
-    """How a model is asked. ``teacher_forced``: the reference phrases are given; ``generate``: the model names them."""
+    """How a model is asked.
+
+    ``teacher_forced``: the reference phrases are given, each with its number of boxes; ``phrase_given``: the phrases
+    without the number; ``generate``: the model names them.
+    """
 
     TEACHER_FORCED = "teacher_forced"
+    PHRASE_GIVEN = "phrase_given"
     GENERATE = "generate"
+
+    @property
+    def gives_phrases(self) -> bool:
+        """Whether the model is told the reference phrases, so that naming them means nothing."""
+        return self is not Protocol.GENERATE
 
 
 class Sample(BaseModel):
@@ -32,7 +42,8 @@ class Sample(BaseModel):
 
     ``index`` counts the study's labels, ``reference`` and ``predicted`` are xyxy in stored pixels, ``area`` is the
     share of the image that the reference covers, ``produced`` says whether the model named the phrase, ``matched`` is
-    the IoU of each reference box and ``scores`` has one number a predicted box.
+    the IoU of each reference box and ``scores`` has one number a predicted box. ``located``: the phrase's words name a
+    side or zone; ``seen``: they occur in the training split; both ``None`` where nobody looked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,6 +65,8 @@ class Sample(BaseModel):
     union_iou: float = Field(ge=0, le=1)
     hits: dict[str, bool]
     gate: float | None = None
+    located: bool | None = None
+    seen: bool | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation import metrics
-from knowmvg.evaluation.intervals import RESAMPLES, Estimate, cluster_totals, estimate, quotient, resample
+from knowmvg.evaluation.intervals import RESAMPLES, Estimate, bootstrap, cluster_totals, quotients
 from knowmvg.evaluation.metrics import THRESHOLD_NAMES, THRESHOLDS, BoxSets
 from knowmvg.evaluation.samples import Sample
 
@@ -61,9 +61,8 @@ def _with_intervals(
     """Quotients of sums with their cluster bootstrap intervals, all from the same resampled patients."""
     table = np.stack([column for pair in columns.values() for column in pair], axis=1)
     totals = cluster_totals(table, patients)
-    sums, draws = totals.sum(axis=0), resample(totals, resamples=resamples, seed=seed)
-    values, drawn = quotient(sums[::2], sums[1::2]), quotient(draws[:, ::2], draws[:, 1::2])
-    return {name: estimate(float(values[k]), drawn[:, k], len(totals)) for k, name in enumerate(columns)}
+    found = bootstrap(totals, quotients, resamples=resamples, seed=seed)
+    return {name: found.estimate(k, share=True) for k, name in enumerate(columns)}
 
 
 def _legacy(samples: Sequence[Sample], predicted: BoxSets, reference: BoxSets, ious: FloatArray) -> dict[str, float]:

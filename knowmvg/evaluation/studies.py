@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TypeAlias
+
+import numpy as np
 
 from knowmvg.core.records import Study
 
@@ -27,6 +30,20 @@ def batches(studies: Studies, size: int) -> Iterator[list[Study]]:
     source = each(studies)
     while batch := list(islice(source, size)):
         yield batch
+
+
+def labels_of(studies: Studies) -> list[Study]:
+    """All studies without their pixels and masks, in memory: what a prior learns from, read in one pass.
+
+    The images keep their sizes and hold zeros that take no room.
+    """
+    return [_without_pixels(study) for study in each(studies)]
+
+
+def _without_pixels(study: Study) -> Study:
+    nothing = np.broadcast_to(np.float32(0), study.image.pixels.shape)
+    labels = tuple(replace(label, masks=None) for label in study.labels)
+    return replace(study, image=replace(study.image, pixels=nothing), labels=labels)
 
 
 def count(studies: Studies) -> int | None:

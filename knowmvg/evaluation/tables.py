@@ -84,6 +84,7 @@ def main_table(rows: Sequence[Row], title: str = "Model and controls") -> Table:
         "macro mIoU",
         "phrase F1",
         "false boxes",
+        "no box",
         "phrases",
         "patients",
     )
@@ -117,7 +118,7 @@ def calibration_line(row: Row) -> str:
 def _main_cells(row: Row) -> tuple[Cell, ...]:
     summary, names = row.summary, row.summary.identification
     naming = (names.f1, names.false_box_rate) if names is not None else (None, None)
-    counts = (summary.micro.n_phrases, summary.micro.n_patients)
+    counts = (summary.micro.n_without_box, summary.micro.n_phrases, summary.micro.n_patients)
     return (row.name, *_box_cells(summary.micro), row.difference, summary.macro.miou, *naming, *counts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
@@ -112,6 +113,16 @@ class KnowledgeGraph(_Record):
     def neighbours(self, node: int) -> tuple[int, ...]:
         """The nodes linked to ``node``, ascending. Raises ``IndexError`` for a position outside the graph."""
         return self._links[node]
+
+    def only(self, kept: Collection[int]) -> KnowledgeGraph:
+        """The graph of the nodes at these positions, in their order, with the triplets between them.
+
+        Raises ``ValidationError`` for no node: a graph has at least one.
+        """
+        nodes = tuple(self.nodes[place] for place in sorted(set(kept)))
+        names = {node.name for node in nodes}
+        triplets = tuple(fact for fact in self.triplets if {fact.entity, fact.site} <= names)
+        return KnowledgeGraph(schema=self.schema_, nodes=nodes, triplets=triplets, vocabulary=self.vocabulary)
 
     def related(self, phrase: Phrase) -> set[int]:
         """The nodes that a clinician would call relevant to ``phrase``.

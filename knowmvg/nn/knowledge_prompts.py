@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +59,14 @@ class KnowledgePrompts(nn.Module):
         self.register_buffer("node_features", node_features)
         self.register_buffer("adjacency", adjacency)
         self.convolution = GraphConvolution(node_features.shape[1], channels)
+
+    def only(self, kept: Sequence[int], adjacency: Tensor) -> KnowledgePrompts:
+        """The same trained convolution on the nodes ``kept`` alone, with their own normalised adjacency."""
+        part = copy(self)
+        part._buffers = dict(self._buffers)
+        part.node_features = self.node_features[list(kept)]
+        part.adjacency = adjacency.to(self.adjacency)
+        return part
 
     def embeddings(self) -> Tensor:
         """``H`` of equation 7, ``[N, d]``: once a step, not once a sample."""

@@ -27,6 +27,7 @@ STAGES = {
 }
 PROTOCOLS = {
     "teacher_forced": "The phrases are given, as in the papers of this lineage; only the boxes are scored.",
+    "phrase_given": "The phrases are given, their numbers of boxes are not; a phrase without a box scores 0.",
     "generate": "The model names the phrases itself; one that it does not name scores 0.",
 }
 INTRODUCTION = f"""A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest

@@ -4,11 +4,11 @@ import pytest
 from evaluation_fakes import Deaf, Knowing, Silent, random_studies, study
 
 from knowmvg.core.records import Side
-from knowmvg.evaluation.evaluate import BLANK, PRIORS, SHUFFLED, evaluate
+from knowmvg.evaluation.evaluate import BLANK, NEAREST, PRIORS, SHUFFLED, evaluate
 from knowmvg.evaluation.samples import Protocol, read_samples
 
 STUDIES = random_studies(16)
-ROWS = ["model", *PRIORS, SHUFFLED, BLANK]
+ROWS = ["model", *PRIORS, NEAREST, SHUFFLED, BLANK]
 
 
 def strict(text):
@@ -23,9 +23,9 @@ def evaluation():
     return evaluate(Deaf(STUDIES), STUDIES, training_studies=random_studies(10, seed=1), resamples=100)
 
 
-def test_all_rows_in_both_protocols(evaluation):
+def test_all_rows_in_every_protocol(evaluation):
     data = strict(evaluation.to_json())
-    assert list(data["protocols"]) == ["teacher_forced", "generate"]
+    assert list(data["protocols"]) == ["teacher_forced", "phrase_given", "generate"]
     assert all([row["row"] for row in rows] == ROWS for rows in data["protocols"].values())
     assert data["notes"] == []
     model, *controls = data["protocols"]["teacher_forced"]
@@ -50,12 +50,12 @@ def test_generate_scores_the_shuffled_report_by_its_own_phrases(evaluation):
 def test_files(evaluation, tmp_path):
     evaluation.write(tmp_path / "new")
     names = {path.name for path in (tmp_path / "new").iterdir()}
-    assert names == {"metrics.json", "tables.md", "samples-teacher_forced.jsonl", "samples-generate.jsonl"}
+    assert names == {"metrics.json", "tables.md", *(f"samples-{protocol}.jsonl" for protocol in Protocol)}
     assert strict((tmp_path / "new/metrics.json").read_text()) == evaluation.to_dict()
     samples = read_samples(tmp_path / "new/samples-generate.jsonl")
     assert tuple(samples) == evaluation.part(Protocol.GENERATE).samples
     page = (tmp_path / "new/tables.md").read_text()
-    assert page.count("### Model and controls") == 2
+    assert page.count("### Model and controls") == len(Protocol)
     assert "not an average precision" in " ".join(page.split())
 
 

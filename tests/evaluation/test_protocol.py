@@ -5,15 +5,15 @@ from evaluation_fakes import Knowing, Silent, answer, label, random_studies, stu
 from knowmvg.core.errors import ManifestError, ModelError
 from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import Assertion, Evidence, Grounding
-from knowmvg.evaluation.protocol import generate, run, teacher_forced
+from knowmvg.evaluation.protocol import answers_to, generate, phrase_given, run, teacher_forced
 from knowmvg.evaluation.samples import Protocol
-from knowmvg.evaluation.summary import identify
+from knowmvg.evaluation.summary import identify, summarise
 
 BOX, OTHER = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 90.0, 90.0]
-BOTH = pytest.mark.parametrize("protocol", [teacher_forced, generate])
+EACH = pytest.mark.parametrize("protocol", [teacher_forced, phrase_given, generate])
 
 
-@BOTH
+@EACH
 def test_a_perfect_model(protocol):
     studies = random_studies(12)
     result = protocol(Knowing(studies), studies)
@@ -24,7 +24,7 @@ def test_a_perfect_model(protocol):
     assert all(count.false == 0 and count.named == count.expected == count.correct for count in result.counts)
 
 
-@BOTH
+@EACH
 def test_a_silent_model_scores_nothing(protocol):
     studies = random_studies(5)
     result = protocol(Silent(), studies)
@@ -32,7 +32,7 @@ def test_a_silent_model_scores_nothing(protocol):
     assert not any(any(sample.hits.values()) for sample in result.samples)
 
 
-@BOTH
+@EACH
 def test_answers_in_another_order(protocol):
     studies = random_studies(8)
     straight = protocol(Knowing(studies), studies)
@@ -40,7 +40,7 @@ def test_answers_in_another_order(protocol):
     assert straight == turned
 
 
-@BOTH
+@EACH
 def test_studies_without_phrases(protocol):
     bare, absent = study(id="a"), study(label("x", assertion=Assertion.ABSENT), id="b")
     result = protocol(Knowing([bare, absent]), [bare, absent])
@@ -49,7 +49,7 @@ def test_studies_without_phrases(protocol):
     assert protocol(Silent(), []).counts == ()
 
 
-@BOTH
+@EACH
 def test_the_model_never_sees_the_labels(protocol):
     studies = random_studies(3)
     model = Knowing(studies)
@@ -115,6 +115,30 @@ def test_a_phrase_that_is_not_named_scores_zero_in_generate_only():
     assert (found.n_absent, found.false_box_rate.value) == (1, 1.0)
 
 
+def test_given_phrases_come_without_their_number_of_boxes():
+    one = study(label("a", [BOX, OTHER]), label("b", [OTHER]), label("no c", assertion=Assertion.ABSENT), id="s1")
+    asked = []
+
+    class First(Knowing):
+        """Places the first box of "a" and finds nothing for "b"."""
+
+        def ground_phrases(self, studies, queries):
+            asked.extend((query.phrase.text, query.boxes) for query in queries[0])
+            return [answer(studies[0], [label("a", [BOX]), label("b")])]
+
+    result = phrase_given(First([one]), [one])
+    assert asked == [("a", None), ("b", None)]  # neither the number nor the absent phrase is told
+    assert {sample.protocol for sample in result.samples} == {Protocol.PHRASE_GIVEN}
+    assert [(sample.iou, sample.predicted) for sample in result.samples] == [(0.5, (tuple(BOX),)), (0.0, ())]
+    found = summarise(result, resamples=10)
+    assert (found.micro.n_phrases, found.micro.n_without_box, found.micro.miou.value) == (2, 1, 0.25)
+    assert found.identification is None  # naming means nothing where the phrases were told
+    raw = answers_to(Protocol.PHRASE_GIVEN, First([one]), [one])
+    assert [(a.index, a.query.phrase.text, len(a.phrase.boxes)) for a in raw[0]] == [(0, "a", 1), (1, "b", 0)]
+    with pytest.raises(ValueError, match="gives the phrases"):
+        answers_to(Protocol.GENERATE, First([one]), [one])
+
+
 def test_placed_phrases_without_a_reference_box_count_for_naming_only():
     one = study(label("a", [BOX]), label("unmarked"))
     assert len(teacher_forced(Knowing([one]), [one]).samples) == 1
@@ -151,11 +175,11 @@ def test_broken_contracts_are_refused():
 
     model = Broken(studies)
     model.change = lambda answers: answers[:1]
-    for protocol in (teacher_forced, generate):
+    for protocol in (teacher_forced, phrase_given, generate):
         with pytest.raises(ModelError, match="one a study"):
             protocol(model, studies)
     model.change = lambda answers: [Grounding(image_size=(640, 640), model="m") for _ in answers]
-    for protocol in (teacher_forced, generate):
+    for protocol in (teacher_forced, phrase_given, generate):
         with pytest.raises(ModelError, match="image of"):
             protocol(model, studies)
     model.change = lambda answers: [a.model_copy(update={"phrases": a.phrases[1:]}) for a in answers]

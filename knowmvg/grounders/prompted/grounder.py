@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +13,14 @@ from knowmvg.core.grounder import Query
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
-from knowmvg.grounders.prompted.model import Placed, PromptedModel
+from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
 from knowmvg.grounders.prompted.objective import grounding_losses
 from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.graph import KnowledgeGraph
+from knowmvg.nn.knowledge_prompts import KnowledgePrompts
 from knowmvg.nn.mask_decoder import soft_extent
 
 MAX_BOXES = 4  # a phrase
@@ -86,6 +87,30 @@ class PromptedGrounder:
     def reads(self, report: str) -> bool:
         """Whether the report is written in words that the language model has read, and is short enough to be read."""
         return self.tokenizer.knows(report) and len(self.tokenizer.encode(report)) <= self.tokenizer.max_report
+
+    @property
+    def knowledge(self) -> tuple[str, ...]:
+        """The texts of the nodes that evidence can cite; none in a variant without knowledge prompts."""
+        return tuple(self.graph.texts) if isinstance(self.model.knowledge, KnowledgePrompts) else ()
+
+    def without_knowledge(self, nodes: Collection[str]) -> PromptedGrounder:
+        """This grounder on the graph without the nodes of these texts (core.grounder.KnowledgeGrounder).
+
+        The convolution runs on the smaller graph; the nearest of the nodes that are left become the prompts. Without
+        any node left there is no knowledge prompt.
+        """
+        prompts, hidden = self.model.knowledge, set(nodes)
+        kept = [place for place, text in enumerate(self.graph.texts) if text not in hidden]
+        if not isinstance(prompts, KnowledgePrompts) or len(kept) == len(self.graph.texts):
+            return self
+        if not kept:
+            return self._with(NoKnowledge(), self.graph)
+        graph = self.graph.only(kept)
+        return self._with(prompts.only(kept, torch.from_numpy(graph.normalised_adjacency())), graph)
+
+    def _with(self, prompts: torch.nn.Module, graph: KnowledgeGraph) -> PromptedGrounder:
+        model = self.model.with_knowledge(prompts)
+        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name)
 
     @property
     def device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,6 +88,12 @@ class PromptedModel(nn.Module):
     def trainable(self) -> dict[str, nn.Parameter]:
         """The parameters that training changes, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def with_knowledge(self, knowledge: nn.Module) -> PromptedModel:
+        """The same parts, shared, with another prompt source."""
+        other = copy(self)
+        other._modules = {**self._modules, "knowledge": knowledge}
+        return other
 
     @torch.no_grad()
     def encode(self, canvas: Tensor) -> Tensor:

@@ -39,9 +39,9 @@ def evaluate(
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
-    Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
-    shuffled report, a blank image. With --phrases parser or both the answers of `knowmvg ground` are scored, in the
-    second protocol alone.
+    Each protocol (phrases given with and without their numbers of boxes, phrases generated) in tables of its own with
+    its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image. With
+    --phrases parser or both the answers of `knowmvg ground` are scored, in the last protocol alone.
     """
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
@@ -52,7 +52,7 @@ def evaluate(
 
     grounder: Grounder = load_grounder(folder)
     as_used = NamedBy(grounder, phrases.value)
-    protocols = [Protocol.TEACHER_FORCED, Protocol.GENERATE]
+    protocols = list(Protocol)
     named = ""
     if phrases is not PhraseSource.MODEL:
         grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"

@@ -17,10 +17,12 @@ from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablate import ablate
 from knowmvg.interfaces.cli.card import card
+from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.read import read
+from knowmvg.interfaces.cli.stress import stress
 from knowmvg.interfaces.cli.train import train
 
 UNEXPECTED, INTERRUPTED = 70, 130
@@ -61,6 +63,8 @@ app.command("read", rich_help_panel="Use a model")(read)
 app.command("phantom", rich_help_panel="Make a model")(phantom)
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
+app.command("compare", rich_help_panel="Make a model")(compare)
+app.command("stress", rich_help_panel="Make a model")(stress)
 app.command("ablate", rich_help_panel="Make a model")(ablate)
 app.command("card", rich_help_panel="Make a model")(card)
 

@@ -52,7 +52,7 @@ def _choices(
 
 
 @cache
-def _place_words(name: str, slot: str, side: Side | None, zone: str | None) -> tuple[str, ...]:
+def place_words(name: str, slot: str, side: Side | None, zone: str | None) -> tuple[str, ...]:
     """The words for a place; ``side`` and ``zone`` are those to be said. Empty where there is nothing to say."""
     table = grammar().findings[name].places
     if zone not in table and zone is not None:
@@ -88,7 +88,7 @@ def _render(
         if plural_word:
             words.append(plural_word if plural else word)
         elif word in ("{pre}", "{post}"):
-            choices = _place_words(mention.finding.name, word[1:-1], side, zone)
+            choices = place_words(mention.finding.name, word[1:-1], side, zone)
             if choices:
                 words.append(dice.pick(choices))
                 told = (side, zone)
@@ -102,7 +102,7 @@ def _render(
             words.append(f"{_millimetres(mention.finding.severity)} mm")
         elif graded:
             words.append(dice.pick((tables.adverbs if word == "{adv}" else naming.severities)[grade]))
-    return _joined(words), *told
+    return joined(words), *told
 
 
 def _millimetres(severity: float) -> int:
@@ -110,7 +110,7 @@ def _millimetres(severity: float) -> int:
     return 14 + 2 * round(7 * severity)
 
 
-def _joined(words: Sequence[str]) -> str:
+def joined(words: Sequence[str]) -> str:
     """The words in a row, without the stutter of 'right mid lung lung nodule'."""
     text = words[0]
     for word in words[1:]:

@@ -1,0 +1,1 @@
+"""How far a model's boxes hold: changed images, changed words, denied phrases, and evidence taken away."""
