@@ -26,6 +26,7 @@ PRIORS = {
     "text-only oracle": TEXT_ORACLE,
 }
 SHUFFLED, BLANK = "shuffled report and phrase", "blank image"
+REPLAYED = "No shuffled and no blank row: predictions from a file cannot be asked again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def evaluate(
     training_studies: Studies | None,
     protocols: Sequence[Protocol | str] = (Protocol.TEACHER_FORCED, Protocol.GENERATE),
     controls: bool = True,
+    replayed: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
     reader: Reader | None = None,
@@ -117,6 +119,7 @@ def evaluate(
         training_studies: where the priors are learned; ``None`` leaves them out, and the evaluation says so.
         protocols: how to ask; each has its own tables.
         controls: compute the control rows too (the model runs three times instead of once).
+        replayed: the model answers from a file and cannot be asked anew: the control rows that ask it are left out.
         seed: of the shuffling and the bootstrap.
         progress: told stage, studies done and their number.
         reader: tells finding and side of generated phrases that come without, for false boxes.
@@ -133,6 +136,9 @@ def evaluate(
     rows, notes = [_Control(name, grounder)], list[str]()
     if controls:
         found, notes = _controls(grounder, studies, training_studies, seed)
+        if replayed:
+            found = [row for row in found if row.grounder is not grounder]
+            notes.append(REPLAYED)
         rows += found
     parts = []
     for protocol in asked:

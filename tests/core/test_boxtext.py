@@ -192,10 +192,10 @@ JUNK = {
         "minigpt": "{<10><20><30", "plain": "[[1, 2, 3",
     },
     Fault.OUT_OF_RANGE: {
-        "maira2": "<box><x10><y20><x30><y100></box>", "qwen2.5": '[{"bbox_2d": [10, 20, 30, 101]}]',
+        "maira2": "<box><x10><y20><x30><y100></box>", "qwen2.5": '[{"bbox_2d": [10, 20, 30, 102]}]',
         "qwen3": '[{"bbox_2d": [-1, 20, 30, 40]}]', "medgemma": '[{"box_2d": [10, 20, 30, 1001]}]',
         "paligemma": "<loc0000><loc0000><loc0512><loc1024> a", "minigpt": "{<25><30><60><101>}",
-        "plain": "[0, 0, 201, 9]",
+        "plain": "[0, 0, 202, 9]",
     },
     Fault.SWAPPED: {
         "maira2": "<box><x30><y20><x10><y40></box>", "qwen2.5": '[{"bbox_2d": [30, 20, 10, 40]}]',
@@ -256,9 +256,9 @@ alphabet = st.one_of(
     st.text(max_size=30),
     st.lists(
         st.sampled_from(
-            ["<obj>", "</obj>", "<box>", "</box>", "<x10>", "<y99>", "<loc0100>", "<loc", "{", "}", "<7>", "[", "]", ",",
-             ":", '"bbox_2d"', '"box_2d"', '"label"', '"a"', "1", "2000", "-5", "NaN", "null", "<p>", "</p>", "<delim>",
-             "1.5", ";"]
+            ["<obj>", "</obj>", "<box>", "</box>", "<x10>", "<y99>", "<loc0100>", "<loc", "{", "}", "<7>", "[", "]",
+             ",", ":", '"bbox_2d"', '"box_2d"', '"label"', '"a"', "1", "2000", "-5", "NaN", "null", "<p>", "</p>",
+             "<delim>", "1.5", ";"]
         ),
         max_size=40,
     ).map("".join),
@@ -321,6 +321,12 @@ def test_marks_inside_a_phrase_are_refused():
         DIALECTS["maira2"].read(DIALECTS["maira2"].write([Item("<1 cm", (box,))], SIZE), SIZE).items[0].phrase
         == "<1 cm"
     )
+
+
+def test_a_pixel_beyond_the_image_is_rounding():
+    for name, text in (("plain", "[0, 0, 200.9, 101]"), ("qwen2.5", '{"bbox_2d": [-1, 0, 201, 101]}')):
+        reading = DIALECTS[name].read(text, SIZE)
+        assert (reading.boxes, reading.faults) == (((0, 0, 200, 100),), ())
 
 
 def test_a_box_in_the_padding_is_outside_the_image():

@@ -7,16 +7,27 @@ from collections.abc import Sequence
 from knowmvg.core.boxtext.reading import Box, Fault
 from knowmvg.core.frames import Size
 
+PIXEL = 1.0
+"""The slack of boxes in pixels: a box may end a pixel beyond the image without anybody having meant it."""
+
 Verdict = tuple[Box | None, tuple[Fault, ...]]
 
 
-def judge(values: object, limits: tuple[float, float], *, y_first: bool = False, repair: bool = False) -> Verdict:
+def judge(
+    values: object,
+    limits: tuple[float, float],
+    *,
+    y_first: bool = False,
+    slack: float = 0.0,
+    repair: bool = False,
+) -> Verdict:
     """A box ``x1, y1, x2, y2`` from what should be four numbers in ``[0, limits]``, or ``None``, and its faults.
 
     Args:
         values: anything; a sequence of four real numbers is a box.
         limits: the greatest ``(x, y)``.
         y_first: the numbers are ``y1, x1, y2, x2``.
+        slack: how far out of range is rounding and no fault; it is cut.
         repair: order swapped corners and cut what is out of range, instead of leaving the box out. The fault is listed
             all the same. A box with the wrong number of coordinates, or with one that is no number, is never repaired.
     """
@@ -26,10 +37,10 @@ def judge(values: object, limits: tuple[float, float], *, y_first: bool = False,
         return None, (Fault.NOT_A_NUMBER,)
     x1, y1, x2, y2 = (values[i] for i in ((1, 0, 3, 2) if y_first else (0, 1, 2, 3)))
     faults = []
-    if not (_within((x1, x2), limits[0]) and _within((y1, y2), limits[1])):
+    if not (_within((x1, x2), limits[0], slack) and _within((y1, y2), limits[1], slack)):
         faults.append(Fault.OUT_OF_RANGE)
-        x1, x2 = (min(max(x, 0), limits[0]) for x in (x1, x2))
-        y1, y2 = (min(max(y, 0), limits[1]) for y in (y1, y2))
+    x1, x2 = (min(max(x, 0), limits[0]) for x in (x1, x2))
+    y1, y2 = (min(max(y, 0), limits[1]) for y in (y1, y2))
     if x1 > x2 or y1 > y2:
         faults.append(Fault.SWAPPED)
         x1, x2, y1, y2 = *sorted((x1, x2)), *sorted((y1, y2))
@@ -74,5 +85,5 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) or value - value == 0
 
 
-def _within(values: tuple[float, float], limit: float) -> bool:
-    return all(0 <= value <= limit for value in values)
+def _within(values: tuple[float, float], limit: float, slack: float) -> bool:
+    return all(-slack <= value <= limit + slack for value in values)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from knowmvg.core.boxtext.coordinates import judge, judge_score, nearest, on_grid, scaled
+from knowmvg.core.boxtext.coordinates import PIXEL, judge, judge_score, nearest, on_grid, scaled
 from knowmvg.core.boxtext.json_text import Pairs, find_json, objects_with
 from knowmvg.core.boxtext.reading import Box, Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
@@ -75,10 +75,10 @@ class JsonBoxes:
         if value is None or value == []:
             draft.name(phrase)
             return
-        limits = (self.grid, self.grid) if self.grid is not None else canvas
+        limits, slack = ((self.grid, self.grid), 0.0) if self.grid is not None else (canvas, PIXEL)
         many = isinstance(value, list) and all(isinstance(part, list) for part in value)
         for numbers in value if many and isinstance(value, list) else [value]:
-            box, faults = judge(numbers, limits, y_first=self.y_first, repair=repair)
+            box, faults = judge(numbers, limits, y_first=self.y_first, slack=slack, repair=repair)
             draft.miss(*faults)
             if box is not None:
                 draft.add(phrase, scaled(box, canvas[0] / limits[0], canvas[1] / limits[1]), score)

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from knowmvg.core.boxtext.coordinates import judge, on_grid
+from knowmvg.core.boxtext.coordinates import PIXEL, judge, on_grid
 from knowmvg.core.boxtext.json_text import find_json, leaf_lists
 from knowmvg.core.boxtext.reading import Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
@@ -50,7 +50,7 @@ class PlainList:
         for numbers in leaf_lists(found.values):
             if not numbers:
                 continue
-            box, faults = judge(numbers, canvas, repair=repair)
+            box, faults = judge(numbers, canvas, slack=PIXEL, repair=repair)
             draft.miss(*faults)
             if box is not None:
                 draft.add(None, box)

@@ -73,10 +73,14 @@ class Reading:
 
 @dataclass(slots=True)
 class Draft:
-    """A reading in the making. Boxes of the same phrase become one item, at the place of the first."""
+    """A reading in the making. Boxes of the same phrase become one item, at the place of the first.
+
+    Of more than ``most`` boxes none is taken: which ones the model meant is anyone's guess.
+    """
 
     _found: dict[str | None, list[tuple[Box, float | None]]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    most: int = MAX_BOXES
 
     def name(self, phrase: str | None) -> None:
         """The answer speaks of this phrase, with or without boxes to follow."""
@@ -91,11 +95,8 @@ class Draft:
         self.faults += faults
 
     def done(self, *, says_none: bool = False) -> Reading:
-        """The reading. Text in which nothing was found is a fault unless it ``says_none`` in so many words.
-
-        Of more than ``MAX_BOXES`` boxes none is taken: which ones the model meant is anyone's guess.
-        """
-        if sum(map(len, self._found.values())) > MAX_BOXES:
+        """The reading. Text in which nothing was found is a fault unless it ``says_none`` in so many words."""
+        if sum(map(len, self._found.values())) > self.most:
             return Reading((), (*self.faults, Fault.TOO_MANY))
         if not self._found and not self.faults and not says_none:
             self.faults.append(Fault.PROSE)

@@ -17,6 +17,7 @@ from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablate import ablate
 from knowmvg.interfaces.cli.card import card
+from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.phantom import phantom
@@ -61,6 +62,7 @@ app.command("read", rich_help_panel="Use a model")(read)
 app.command("phantom", rich_help_panel="Make a model")(phantom)
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
+app.add_typer(convert, name="convert", rich_help_panel="Make a model")
 app.command("ablate", rich_help_panel="Make a model")(ablate)
 app.command("card", rich_help_panel="Make a model")(card)
 
