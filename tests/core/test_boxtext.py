@@ -211,6 +211,10 @@ JUNK = {
         "qwen2.5": '[{"bbox_2d": [NaN, 0, 5, 5]}]', "qwen3": '[{"bbox_2d": ["1", "2", "3", "4"]}]',
         "medgemma": '[{"box_2d": [0, 0, Infinity, 5]}]', "plain": "[true, 0, 5, null]", "minigpt": "{<a><b><c><d>}",
     },
+    Fault.MALFORMED: {
+        "qwen3": "[{'bbox_2d': [10, 20, 30, 40], 'label': 'a'}]", "qwen2.5": "bbox_2d = (10, 20, 30, 40)",
+        "medgemma": "{box_2d: [10, 20, 30, 40]}",
+    },
     Fault.DUPLICATE: {
         "qwen3": '[{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [5, 6, 7, 8], "label": "a"}]',
         "medgemma": '[{"box_2d": [1, 2, 3, 4], "label": "a", "label": "b"}]',

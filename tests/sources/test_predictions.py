@@ -114,7 +114,7 @@ def test_coco_is_indexed_by_faster_coco_eval():
 
     coco = COCO(json.loads(write_predictions(NAMED, "coco", LISTING).files[""]))
     (effusion,) = [c["id"] for c in coco.loadCats(coco.getCatIds()) if c["name"] == "left effusion"]
-    (ids,) = ([i for i in coco.getImgIds() if coco.loadImgs(i)[0]["file_name"] == "images/a.png"],)
+    ids = [i for i in coco.getImgIds() if coco.loadImgs(i)[0]["file_name"] == "images/a.png"]
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=ids, catIds=[effusion]))
     assert [a["bbox"] for a in annotations] == [[40, 20, 80, 70], [200, 100, 160, 80]]
 
@@ -362,6 +362,23 @@ def test_too_many_coco_boxes(file):
     rows = [annotation()] * MAX_BOXES_AN_IMAGE
     assert len(read(file(coco(*rows)), "coco").answers[0].items[0].boxes) == MAX_BOXES_AN_IMAGE
     assert read(file(coco(*rows, annotation())), "coco").answers == (Answer("a", (), (Fault.TOO_MANY,)),)
+
+
+def test_a_coco_file_lists_its_images(file):
+    path = file(write_predictions(NAMED, "coco", LISTING).files[""])
+    listing = listing_of(path)
+    assert list(listing) == list(LISTING)
+    assert read_predictions(path, "coco", listing) == read(path, "coco")
+    bare = file(coco(annotation(), images=[{"id": 7, "file_name": "x/a.png", "width": 400, "height": 200}]))
+    (answer,) = read_predictions(bare, "coco", listing_of(bare)).answers
+    assert (answer.study, answer.items) == ("7", (Item("edema", (BOX,), (0.5,)),))
+    for image in (
+        {"id": 7},
+        {"id": 7, "file_name": "a", "width": 4.5, "height": 5},
+        {"id": 7, "width": 4, "height": 5},
+    ):
+        with pytest.raises(ManifestError, match="of image 7"):
+            listing_of(file(coco(images=[image])))
 
 
 @pytest.mark.parametrize(

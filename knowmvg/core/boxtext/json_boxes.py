@@ -60,7 +60,8 @@ class JsonBoxes:
             self._read_object(entry, canvas, draft, repair)
         lost = len(re.findall(rf'"{self.key}"\s*:', found.text)) - sum(o.written.count(self.key) for o in objects)
         cut = any(_LIST_OF_OBJECTS.match(start) for start in found.broken)
-        draft.miss(*[Fault.PARTIAL] * max(lost, int(cut)))
+        other = not objects and not lost and self.key in found.text  # single quotes, say: Python and no JSON
+        draft.miss(*[Fault.MALFORMED] if other else [Fault.PARTIAL] * max(lost, int(cut)))
         return draft.done(says_none=not objects and [] in found.values)
 
     def _read_object(self, entry: Pairs, canvas: Size, draft: Draft, repair: bool) -> None:

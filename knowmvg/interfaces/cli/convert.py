@@ -30,7 +30,8 @@ def boxes(
     to: Annotated[str, typer.Option("--to", help="The format to write.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     data: Annotated[
-        Path | None, typer.Option(help="Data set folder with the images' sizes.", show_default="IN for manifest")
+        Path | None,
+        typer.Option(help="Data set folder, or COCO file, with the images' sizes.", show_default="IN: manifest, coco"),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which studies.", show_default="all")] = None,
     view: Annotated[
@@ -50,12 +51,12 @@ def boxes(
     without manifest and grounding, and label-studio, fiftyone. See docs/predictions.md.
     """
     from knowmvg.core.boxtext.reading import tally
-    from knowmvg.sources.predictions.formats import READ, WRITTEN, read_predictions, write_predictions
+    from knowmvg.sources.predictions.formats import COCO, READ, WRITTEN, read_predictions, write_predictions
     from knowmvg.sources.predictions.references import listing_of, references
 
     form, to = chosen("--from", form, (MANIFEST, *READ)), chosen("--to", to, WRITTEN)
     seen, shown = view_of("--view", view), view_of("--out-view", out_view)
-    folder = data if data is not None else source if form == MANIFEST else None
+    folder = data if data is not None else source if form in (MANIFEST, COCO) else None
     if folder is None:
         raise typer.BadParameter("expected a data set folder; got none", param_hint="--data")
     listing = listing_of(folder, split)

@@ -48,6 +48,16 @@ def read_coco(path: Path, listing: Listing, *, repair: bool = False) -> Predicti
     return Predictions(answers, tuple(unknown))
 
 
+def coco_listing(path: Path) -> Listing:
+    """The images of a COCO file as the studies of a data set: by ``study``, or else by ``id``.
+
+    Raises:
+        ManifestError: no such file, one that is no COCO JSON, or an image without its file's name and its size.
+    """
+    images, _, _ = _parts(path, _loaded(path))
+    return Listing(_image(path, key, image) for key, image in images.items())
+
+
 def write_coco(predictions: Predictions, listing: Listing) -> str:
     """A COCO data set of the answers: a category for each phrase, scores where there are any.
 
@@ -100,6 +110,14 @@ def _parts(path: Path, data: Any) -> tuple[dict[object, dict[str, Any]], list[di
         raise ManifestError("images with identifiers of their own", f"one twice in {path}", "Correct the file.")
     names = {c["id"]: c["name"] for c in categories if isinstance(c.get("id"), (str, int)) and c.get("name")}
     return by_id, annotations, {key: str(name) for key, name in names.items()}
+
+
+def _image(path: Path, key: object, image: dict[str, Any]) -> Listed:
+    name, width, height = (image.get(part) for part in ("file_name", "width", "height"))
+    if not (isinstance(name, str) and all(type(side) is int and side > 0 for side in (width, height))):
+        form = f"file_name, width and height of image {key} in {path}"
+        raise ManifestError(form, "something else", "Give the sizes of the images, or a data set folder.")
+    return Listed(str(image.get("study", key)), name, (int(width or 0), int(height or 0)))
 
 
 def _rows(path: Path, part: object) -> list[dict[str, Any]]:

@@ -9,10 +9,16 @@ from knowmvg.core.boxtext.reading import Draft
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.sources.predictions.answers import Answer, Listed, Listing, Predictions
+from knowmvg.sources.predictions.coco import coco_listing
 
 
 def listing_of(folder: Path, split: str | None = None) -> Listing:
-    """The studies of a data set folder, of one split if given. Raises ``ManifestError`` where there is none."""
+    """The studies of a data set folder, of one split if given, or of a COCO file, which has no splits.
+
+    Raises ``ManifestError`` where there is none.
+    """
+    if split is None and folder.is_file():
+        return coco_listing(folder)
     rows = list(read_rows(folder, split))
     if not rows:
         which = "studies" if split is None else f"studies of the split {split!r}"
