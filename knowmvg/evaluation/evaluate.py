@@ -26,7 +26,6 @@ PRIORS = {
     "text-only oracle": TEXT_ORACLE,
 }
 SHUFFLED, BLANK = "shuffled report and phrase", "blank image"
-REPLAYED = "No shuffled and no blank row: predictions from a file cannot be asked again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +135,9 @@ def evaluate(
     rows, notes = [_Control(name, grounder)], list[str]()
     if controls:
         found, notes = _controls(grounder, studies, training_studies, seed)
-        if replayed:
-            found = [row for row in found if row.grounder is not grounder]
-            notes.append(REPLAYED)
         rows += found
+    if replayed:
+        rows = [row for row in rows if row.view is as_is or row.grounder is not grounder]
     parts = []
     for protocol in asked:
         results = [

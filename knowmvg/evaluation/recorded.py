@@ -19,6 +19,8 @@ NO_SCORE = 1.0
 
 Key: TypeAlias = Literal["text", "finding"]
 
+REPLAYED = "No shuffled and no blank row: predictions from a file cannot be asked again."
+
 
 class Outcome(StrEnum):
     """What became of a question: boxes, a readable answer without a box, an unreadable answer, no answer."""

@@ -124,7 +124,7 @@ def test_generate_catches_it(copied):
 def test_the_priors_and_the_blank_image_tell_why(copied):
     found = means(copied, "teacher_forced")
     assert found["blank image"] == found["model"]  # the image is not looked at
-    assert copied.part("teacher_forced").rows[-1].difference.value == 0.0
+    assert found["mean box"] < 0.5 * found["model"]  # and words are all that it has over a fixed box
 
 
 def test_the_shuffled_phrase_catches_it(copied):

@@ -12,7 +12,7 @@ from knowmvg.core.errors import ManifestError
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.evaluation.answered import SHOWN, answered
 from knowmvg.evaluation.controls import Shuffled
-from knowmvg.evaluation.evaluate import BLANK, PRIORS, REPLAYED, SHUFFLED, evaluate
+from knowmvg.evaluation.evaluate import BLANK, PRIORS, SHUFFLED, evaluate
 from knowmvg.evaluation.protocol import run
 from knowmvg.evaluation.recorded import NO_SCORE, Outcome, Recorded
 from knowmvg.evaluation.samples import Protocol
@@ -142,11 +142,10 @@ def test_a_file_cannot_be_asked_anew():
     found = evaluate(
         Recorded(exact), STUDIES, training_studies=STUDIES, protocols=["teacher_forced"], replayed=True, resamples=20
     )
-    assert [row.name for row in found.part("teacher_forced").rows] == ["model", *PRIORS]
-    assert REPLAYED in found.notes
+    assert {"model", *PRIORS} <= {row.name for row in found.part("teacher_forced").rows}
     live = evaluate(Deaf(STUDIES), STUDIES, training_studies=STUDIES, protocols=["teacher_forced"], resamples=20)
     rows = {row.name: row for row in live.part("teacher_forced").rows}
-    assert {SHUFFLED, BLANK} < rows.keys()
+    assert rows.keys() - {row.name for row in found.part("teacher_forced").rows} == {SHUFFLED, BLANK}
     for row in found.part("teacher_forced").rows:
         assert row == rows[row.name]
 

@@ -72,8 +72,10 @@ def evaluate(
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
+    With --predictions, a file of any model's boxes is scored in the same way.
+
     Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
-    shuffled report, a blank image. With --predictions, a file of any model's boxes is scored in the same way.
+    shuffled report, a blank image.
     """
     if (run is None) == (predictions is None):
         raise typer.BadParameter("expected a run or --predictions; got " + ("neither" if run is None else "both"))

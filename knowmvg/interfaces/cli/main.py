@@ -62,9 +62,9 @@ app.command("read", rich_help_panel="Use a model")(read)
 app.command("phantom", rich_help_panel="Make a model")(phantom)
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
-app.add_typer(convert, name="convert", rich_help_panel="Make a model")
 app.command("ablate", rich_help_panel="Make a model")(ablate)
 app.command("card", rich_help_panel="Make a model")(card)
+app.add_typer(convert, name="convert", rich_help_panel="Make a model")
 
 
 def main(arguments: list[str] | None = None) -> int:

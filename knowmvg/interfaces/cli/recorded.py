@@ -68,7 +68,7 @@ def evaluate_file(
     from knowmvg.evaluation.answered import answered
     from knowmvg.evaluation.evaluate import evaluate
     from knowmvg.evaluation.files import write_text
-    from knowmvg.evaluation.recorded import Recorded
+    from knowmvg.evaluation.recorded import REPLAYED, Recorded
 
     recorded = Recorded(found, predictions.stem, key)
     recorded.refuse_unfit(asked)
@@ -95,7 +95,7 @@ def evaluate_file(
             reader=reader,
         )
     counts = answered(recorded, found, asked)
-    result = replace(result, notes=(*counts.notes(), *result.notes))
+    result = replace(result, notes=(*counts.notes(), REPLAYED, *result.notes))
     write_text(out / "answers.json", counts.to_json())
     result.write(out)
     console.out().print(Markdown(result.to_markdown()))
