@@ -36,7 +36,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffled control and of the bootstrap.")] = 0,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Score this file instead of a run.", show_default=False, rich_help_panel=PREDICTIONS),
+        typer.Option(
+            help="Score this file, of any model, instead of a run: docs/predictions.md.",
+            show_default=False,
+            rich_help_panel=PREDICTIONS,
+        ),
     ] = None,
     form: Annotated[
         str | None,
@@ -71,8 +75,6 @@ def evaluate(
     ] = 0.0,
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
-
-    With --predictions, a file of any model's boxes is scored in the same way.
 
     Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
     shuffled report, a blank image.
