@@ -112,6 +112,7 @@ def evaluate(
     training_studies: Studies | None,
     protocols: Sequence[Protocol | str] = tuple(Protocol),
     controls: bool = True,
+    replayed: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
     reader: Reader | None = None,
@@ -128,6 +129,7 @@ def evaluate(
             the evaluation says so.
         protocols: how to ask; each has its own tables.
         controls: compute the control rows too (the model runs three times instead of once).
+        replayed: the model answers from a file and cannot be asked anew: the control rows that ask it are left out.
         seed: of the shuffling and the bootstrap.
         progress: told stage, studies done and their number.
         reader: tells finding and side of generated phrases that come without, for false boxes.
@@ -147,6 +149,8 @@ def evaluate(
     if controls:
         found, notes = _controls(grounder, studies, learned, seed)
         rows += found
+    if replayed:
+        rows = [row for row in rows if row.view is as_is or row.grounder is not grounder]
     parts = []
     for protocol in asked:
         results = [

@@ -13,14 +13,18 @@ from knowmvg.core.records import Side
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.recorded import evaluate_file
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
 from knowmvg.sources.report import read_report
+
+PREDICTIONS = "A file of predictions"
 
 
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(help="A run folder that `knowmvg train` wrote, or a model folder.", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(help="A run folder that `knowmvg train` wrote, or a model folder.", show_default=False),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the run's own")
     ] = None,
@@ -36,6 +40,45 @@ def evaluate(
         PhraseSource,
         typer.Option(help="Who names the phrases where none are given; the others than the model: see `ground`."),
     ] = PhraseSource.MODEL,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score this file, of any model, instead of a run: docs/predictions.md.",
+            show_default=False,
+            rich_help_panel=PREDICTIONS,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="coco, jsonl, grounding, maira2, qwen2.5, qwen3, medgemma, paligemma, minigpt or plain.",
+            show_default=False,
+            rich_help_panel=PREDICTIONS,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="How the model was asked.", show_default=False, rich_help_panel=PREDICTIONS),
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            help="What it saw of the images, as crop:518x518.",
+            show_default="as published",
+            rich_help_panel=PREDICTIONS,
+        ),
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="Find given phrases by text or by finding.", rich_help_panel=PREDICTIONS)
+    ] = "text",
+    repair: Annotated[
+        bool,
+        typer.Option(help="Order swapped corners, cut boxes that are out of range.", rich_help_panel=PREDICTIONS),
+    ] = False,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out boxes with a lower score.", rich_help_panel=PREDICTIONS)
+    ] = 0.0,
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
@@ -43,6 +86,26 @@ def evaluate(
     its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image. With
     --phrases parser or both the answers of `knowmvg ground` are scored, in the last protocol alone.
     """
+    if (run is None) == (predictions is None):
+        raise typer.BadParameter("expected a run or --predictions; got " + ("neither" if run is None else "both"))
+    if predictions is not None:
+        evaluate_file(
+            predictions,
+            form=form,
+            protocol=protocol,
+            data=data,
+            split=split,
+            out=out,
+            view=view,
+            match=match,
+            repair=repair,
+            min_score=min_score,
+            limit=limit,
+            seed=seed,
+            reader=finding_and_side,
+        )
+        return
+    assert run is not None
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch

@@ -18,6 +18,7 @@ from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablate import ablate
 from knowmvg.interfaces.cli.card import card
 from knowmvg.interfaces.cli.compare import compare
+from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.phantom import phantom
@@ -67,6 +68,7 @@ app.command("compare", rich_help_panel="Make a model")(compare)
 app.command("stress", rich_help_panel="Make a model")(stress)
 app.command("ablate", rich_help_panel="Make a model")(ablate)
 app.command("card", rich_help_panel="Make a model")(card)
+app.add_typer(convert, name="convert", rich_help_panel="Make a model")
 
 
 def main(arguments: list[str] | None = None) -> int:
