@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from knowmvg.core.boxes import FloatArray
 
@@ -58,13 +57,14 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def _all_signs(n: int) -> Iterator[NDArray[np.float64]]:
+def _all_signs(n: int) -> Iterator[FloatArray]:
     bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    yield 1.0 - 2.0 * bits
+    yield np.asarray(1 - 2 * bits, dtype=np.float64)
 
 
-def _random_signs(n: int, flips: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def _random_signs(n: int, flips: int, seed: int) -> Iterator[FloatArray]:
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK_CELLS // n)
     for start in range(0, flips, step):
-        yield 1.0 - 2.0 * rng.integers(0, 2, size=(min(step, flips - start), n), dtype=np.int8)
+        bits = rng.integers(0, 2, size=(min(step, flips - start), n), dtype=np.int8)
+        yield np.asarray(1 - 2 * bits, dtype=np.float64)
