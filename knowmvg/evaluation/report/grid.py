@@ -83,12 +83,14 @@ class Grid:
         ]
 
 
-def grid_of(table: Table) -> Grid:
-    """A table of one protocol as texts, estimates as ``value [low, high]``; the protocol stands in the title."""
+def grid_of(table: Table, name: str | None = None) -> Grid:
+    """A table of one protocol as texts, estimates as ``value [low, high]``; the protocol stands in the title.
+
+    ``name`` is for files and labels, by default made of protocol and title.
+    """
     lines = tuple(Line(tuple(shown(cell) for cell in row.cells)) for row in table.rows)
-    return Grid(
-        f"{table.title} ({table.protocol})", table.header, (Block(lines),), name=f"{table.protocol}-{slug(table.title)}"
-    )
+    own = name or f"{table.protocol}-{slug(table.title)}"
+    return Grid(f"{table.title} ({table.protocol})", table.header, (Block(lines),), name=own)
 
 
 def slug(text: str) -> str:

@@ -24,7 +24,6 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
     "✓": r"\checkmark{}",
     "±": r"$\pm$",
 }

@@ -19,8 +19,8 @@ from knowmvg.evaluation.evaluate import Evaluation, Part
 from knowmvg.evaluation.report.beside import APART, Beside
 from knowmvg.evaluation.report.cases import Case
 from knowmvg.evaluation.report.grid import Grid, grid_of, slug
-from knowmvg.evaluation.report.plots import Plot, inline
 from knowmvg.evaluation.report.run_card import RunCard
+from knowmvg.evaluation.report.svg import Plot, inline
 from knowmvg.evaluation.samples import Sample
 from knowmvg.evaluation.tables import NOTE, Row, Table, calibration_line, shown
 
@@ -123,8 +123,8 @@ def _figures(rows: Sequence[Row]) -> list[Figure]:
         figures.append(Figure(name, value, interval))
     known = [(row.summary.micro.miou.value, row.name) for row in controls if row.summary.micro.miou is not None]
     if known:
-        value, name = max(known)
-        figures.append(Figure("mIoU of the best control", f"{value:.3f}", name))
+        best, control = max(known)
+        figures.append(Figure("mIoU of the best control", f"{best:.3f}", control))
     return figures
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from knowmvg.evaluation.evaluate import Evaluation, Part
 from knowmvg.evaluation.files import write_text
-from knowmvg.evaluation.report.beside import Beside, beside_findings, beside_rows
+from knowmvg.evaluation.report.beside import Beside, beside_findings, beside_rows, beside_table
 from knowmvg.evaluation.report.cases import MAX_CASES, Case, StudyOf, best, case, worst
 from knowmvg.evaluation.report.csv_text import csv_text
 from knowmvg.evaluation.report.grid import grid_of
@@ -88,13 +89,25 @@ def table_files(folder: Path, tables: Sequence[Table]) -> dict[Path, str]:
     return files
 
 
-def beside_files(folder: Path, beside: Beside) -> dict[Path, str]:
-    """A published table with ours beside, as Markdown, CSV and LaTeX."""
+def beside_files(folder: Path, beside: Beside, stem: str | None = None) -> dict[Path, str]:
+    """A published table with ours beside, as Markdown, CSV and LaTeX; ``stem`` names the files otherwise."""
     grid = beside.to_grid()
+    grid = grid if stem is None else replace(grid, name=stem)
     return {
         folder / f"{grid.name}.md": grid.to_markdown(),
         folder / f"{grid.name}.csv": beside.to_csv(),
         folder / f"{grid.name}.tex": latex(grid),
+    }
+
+
+def ablation_files(folder: Path, stem: str, table: Table, data: str) -> dict[Path, str]:
+    """An ablation as Markdown, CSV and LaTeX, and the same beside KnowMVG's Table III (``STEM-published``)."""
+    beside = beside_table("knowmvg", "III", table, data)
+    return {
+        folder / f"{stem}.md": table.to_markdown(),
+        folder / f"{stem}.csv": csv_text(table),
+        folder / f"{stem}.tex": latex(grid_of(table, stem)),
+        **beside_files(folder, beside, f"{stem}-published"),
     }
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.markdown import Markdown
 
 from knowmvg.core.records import Side
+from knowmvg.evaluation.report.run_card import read_run_card
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
@@ -30,15 +31,24 @@ def evaluate(
         int | None, typer.Option(min=2, help="Only the first so many studies.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffled control and of the bootstrap.")] = 0,
+    cases: Annotated[
+        int, typer.Option(min=0, max=50, help="Show so many worst and best phrases with their radiographs.")
+    ] = 0,
+    texts: Annotated[bool, typer.Option("--texts", help="Show the phrases and reports of the cases too.")] = False,
 ) -> None:
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
     Both protocols (phrases given, phrases generated) in tables of their own, each with its controls: mean boxes, a
-    shuffled report, a blank image.
+    shuffled report, a blank image. The page report.html holds them with plots, and no data of patients unless --cases
+    or --texts ask for it.
     """
+    if texts and not cases:
+        raise typer.BadParameter("it needs --cases, whose texts it shows", param_hint="--texts")
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
+    card = read_run_card(run)
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
+    from knowmvg.evaluation.report.write import write_report
     from knowmvg.grounders.store import load_grounder
 
     grounder = load_grounder(folder)
@@ -61,8 +71,10 @@ def evaluate(
             reader=finding_and_side,
         )
     result.write(target)
+    described = f"{source.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
+    write_report(target, result, data=described, card=card, study_of=studies.of, cases=cases, texts=texts)
     console.out().print(Markdown(result.to_markdown()))
-    files = [target / "tables.md", target / "metrics.json"]
+    files = [target / "tables.md", target / "metrics.json", target / "report.html"]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")
 
 
