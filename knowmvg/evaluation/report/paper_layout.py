@@ -1,7 +1,7 @@
 """The layout of a paper's table with lines of ours.
 
-Ours stand in a column group of their own; in a published row only where that row names the same variant (``like``), else
-in rows below. Where the columns are findings, ours are rows below.
+Ours stand in a column group of their own; in a published row only where that row names the same variant (``like``),
+else in rows below. Where the columns are findings, ours are rows below.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def write_report(
     for part in evaluation.parts:
         own = [main_table(part.rows), finding_table(part.rows[0])]
         own += [table for table in tables if table.protocol == part.protocol]
-        drawn = plots(part.rows[0].summary, part.samples, resamples=evaluation.resamples, seed=evaluation.seed)
         shown = _cases(part, study_of, cases, texts) if study_of is not None else []
+        drawn = plots(part.rows[0].summary, part.samples, resamples=evaluation.resamples, seed=evaluation.seed)
         sections.append(section(part, own, drawn, shown))
         files |= {folder / "plots" / f"{part.protocol}-{plot.name}.svg": plot.svg for plot in drawn}
         files |= table_files(folder / "tables", own)
