@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from evaluation_fakes import Silent, random_studies
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_fakes import HOSTILE
 
@@ -53,6 +53,7 @@ SETS = st.lists(st.tuples(GRADES, st.none() | GRADES, GRADES), min_size=1, max_s
 )
 
 
+@settings(deadline=None)
 @given(SETS)
 def test_accuracy_curve_counts(samples):
     curve = accuracy_curve(samples, resamples=20)
@@ -64,6 +65,7 @@ def test_accuracy_curve_counts(samples):
         assert np.isnan(curve.low).all()
 
 
+@settings(deadline=None)
 @given(SETS, st.integers(1, 12))
 def test_bins_part_the_phrases(samples, count):
     for found, inside, x_of in (
@@ -86,6 +88,7 @@ def test_bins_hold_about_equally_many():
     assert {part.n for part in reliability(samples, 10, resamples=5)} <= {10, 11}
 
 
+@settings(deadline=None)
 @given(SETS)
 def test_risk_and_coverage_by_their_definition(samples):
     found = risk_coverage(samples)

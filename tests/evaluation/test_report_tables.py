@@ -4,7 +4,7 @@ import re
 
 import pytest
 from evaluation_fakes import Knowing, random_studies
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_fakes import HOSTILE
 
@@ -118,6 +118,7 @@ def test_latex_is_well_formed(grid):
     assert len(columns) == len(grid.header)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_latex(text):
     out = escaped(text)
@@ -135,6 +136,7 @@ def test_latex_reads_well():
     assert r"\label{tab:generate-title}" in text
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_markdown_row_stays_a_row(text):
     page = Grid("t", ("a", "b"), (Block((Line((text, text)),)),)).to_markdown()
