@@ -63,7 +63,7 @@ class Table:
     def to_markdown(self) -> str:
         """The title and a pipe table, estimates as ``value [low, high]``."""
         lines = [f"### {self.title} ({self.protocol})", "", _line(self.header), _line(["---"] * len(self.header))]
-        return "\n".join([*lines, *(_line([_shown(cell) for cell in row.cells]) for row in self.rows)]) + "\n"
+        return "\n".join([*lines, *(_line([shown(cell) for cell in row.cells]) for row in self.rows)]) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """The table as plain data: a dict a line, keyed by the header; strict JSON once dumped."""
@@ -130,7 +130,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _shown(cell: Cell) -> str:
+def shown(cell: Cell) -> str:
+    """A cell as it is read: ``-`` for unknown, estimates as ``value [low, high]``, differences signed, with p."""
     if cell is None:
         return "-"
     if isinstance(cell, bool):

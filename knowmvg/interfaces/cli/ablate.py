@@ -68,6 +68,7 @@ def ablate(
     chosen = _chosen(rows)
     from knowmvg.evaluation.ablation import Ablation, ablation_table
     from knowmvg.evaluation.files import write_text
+    from knowmvg.evaluation.report.write import ablation_files
     from knowmvg.evaluation.samples import write_samples
     from knowmvg.training.recipe import read_recipe
 
@@ -82,9 +83,11 @@ def ablate(
             samples.append(_train_and_ask(recipe, own, runs, title, split))
             write_samples(out / f"samples-{title}.jsonl", samples[-1])
         table_rows.append(Ablation(name, parts.kps, parts.gla, tuple(samples)))
-    table = ablation_table(table_rows).to_markdown()
-    write_text(out / f"ablation-{head}.md", table)
-    console.out().print(Markdown(table))
+    table = ablation_table(table_rows)
+    described = f"{shared.data.folder.name}, split {split}, {len(table_rows[0].runs[0])} phrases"
+    for path, text in ablation_files(out, f"ablation-{head}", table, described).items():
+        write_text(path, text)
+    console.out().print(Markdown(table.to_markdown()))
     other = "token" if head == "extent" else "extent"
     console.show_written([out / f"ablation-{head}.md"], f"knowmvg ablate {recipe} --out {out} --head {other}")
 

@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 
 from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import Side
+from knowmvg.evaluation.report.run_card import read_run_card
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
@@ -40,6 +41,10 @@ def evaluate(
         PhraseSource,
         typer.Option(help="Who names the phrases where none are given; the others than the model: see `ground`."),
     ] = PhraseSource.MODEL,
+    cases: Annotated[
+        int, typer.Option(min=0, max=50, help="Show so many worst and best phrases with their radiographs.")
+    ] = 0,
+    texts: Annotated[bool, typer.Option("--texts", help="Show the phrases and reports of the cases too.")] = False,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +89,8 @@ def evaluate(
 
     Each protocol (phrases given with and without their numbers of boxes, phrases generated) in tables of its own with
     its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image. With
-    --phrases parser or both the answers of `knowmvg ground` are scored, in the last protocol alone.
+    --phrases parser or both the answers of `knowmvg ground` are scored, in the last protocol alone. The page report.html
+    holds the tables with plots, and no data of patients unless --cases or --texts ask for it.
     """
     if (run is None) == (predictions is None):
         raise typer.BadParameter("expected a run or --predictions; got " + ("neither" if run is None else "both"))
@@ -106,9 +112,13 @@ def evaluate(
         )
         return
     assert run is not None
+    if texts and not cases:
+        raise typer.BadParameter("it needs --cases, whose texts it shows", param_hint="--texts")
     folder, source = model_folder(run), data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
+    card = read_run_card(run)
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
+    from knowmvg.evaluation.report.write import write_report
     from knowmvg.evaluation.samples import Protocol
     from knowmvg.grounders.store import load_grounder
     from knowmvg.inference.answering import NamedBy
@@ -139,8 +149,10 @@ def evaluate(
             reader=finding_and_side,
         )
     result.write(target)
+    described = f"{source.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
+    write_report(target, result, data=described, card=card, study_of=studies.of, cases=cases, texts=texts)
     console.out().print(Markdown(result.to_markdown()))
-    files = [target / "tables.md", target / "metrics.json"]
+    files = [target / "tables.md", target / "metrics.json", target / "report.html"]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")
 
 

@@ -38,6 +38,17 @@ class LabelledStudies(Sequence[Study]):
             return [self._load(row) for row in self.rows[index]]
         return self._load(self.rows[index])
 
+    def of(self, id: str) -> Study:
+        """The study of an identifier.
+
+        Raises:
+            ManifestError: the split has none, or its image cannot be read.
+        """
+        for row in self.rows:
+            if row.id == id:
+                return self._load(row)
+        raise ManifestError(f"the study {id!r}", f"none in {self.folder}", "Choose the data set that it comes from.")
+
     def _load(self, row: StudyRow) -> Study:
         try:
             return load_study(self.folder, row)
