@@ -142,7 +142,7 @@ def compare(files: Files, *, metrics: Sequence[str] = USUAL, resamples: int = RE
     tables = {name: scores_of(in_same_order(name, own, first, reference)).table[:, columns] for name, own in others}
     flips = [p for own in tables.values() for p in sign_flip_p(cluster_totals(own - base, patients), seed=seed)]
     corrected = holm(flips)
-    tests = []
+    tests: list[PairedTest] = []
     for name, own in tables.items():
         for c, metric in enumerate(chosen):
             place = len(tests)
