@@ -113,7 +113,7 @@ def score_of(sample: Sample) -> float:
 def _binned(
     samples: Sequence[Sample], x_of: Callable[[Sample], float], bins: int, resamples: int, seed: int
 ) -> tuple[Bin, ...]:
-    """Samples in order of ``x``, cut where it changes into at most ``bins`` parts of about equal number, ten or more."""
+    """Samples in order of ``x``, cut where it changes: at most ``bins`` parts of about equal number, ten or more."""
     if not samples:
         return ()
     bins = max(1, min(bins, len(samples) // LEAST))
