@@ -23,6 +23,7 @@ from knowmvg.evaluation.intervals import (
 )
 from knowmvg.evaluation.samples import Sample
 
+LEAST = 10  # phrases that a bin is worth
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 101))
 
 
@@ -112,9 +113,10 @@ def score_of(sample: Sample) -> float:
 def _binned(
     samples: Sequence[Sample], x_of: Callable[[Sample], float], bins: int, resamples: int, seed: int
 ) -> tuple[Bin, ...]:
-    """Samples in order of ``x``, cut where it changes into at most ``bins`` parts of about equal number."""
+    """Samples in order of ``x``, cut where it changes: at most ``bins`` parts of about equal number, ten or more."""
     if not samples:
         return ()
+    bins = max(1, min(bins, len(samples) // LEAST))
     xs = np.array([x_of(sample) for sample in samples])
     ious, patients = np.array([s.iou for s in samples]), [s.patient for s in samples]
     found = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from knowmvg.evaluation.intervals import RESAMPLES, Estimate
 from knowmvg.evaluation.report.curves import Bin, accuracy_curve, by_size, reliability, risk_coverage
@@ -117,10 +118,9 @@ def _sizes(bins: Sequence[Bin]) -> Plot:
     points(axes, [b.x for b in bins], [b.miou.value for b in bins], xerr=span, yerr=reach([b.miou for b in bins]))
     if min(b.lower for b in bins) > 0:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
-    else:
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     axes.set(ylim=(0, 1), xlabel="share of the image that the reference covers", ylabel="mean IoU")
     first, last = bins[0], bins[-1]
     words = (
