@@ -15,11 +15,10 @@ from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.intervals import (
     RESAMPLES,
     Estimate,
+    bootstrap,
     cluster_totals,
-    estimate,
     mean_interval,
     quotient,
-    resample,
 )
 from knowmvg.evaluation.samples import Sample
 
@@ -68,9 +67,8 @@ def accuracy_curve(samples: Sequence[Sample], *, resamples: int = RESAMPLES, see
     hits = ious[:, None] >= np.array(THRESHOLDS)
     numbers = np.concatenate([hits, np.ones((len(ious), 1))], axis=1)
     totals = cluster_totals(numbers, [sample.patient for sample in samples])
-    sums = resample(totals, resamples=resamples, seed=seed)
-    draws = quotient(sums[:, :-1], sums[:, -1:])
-    found = [estimate(float(hits[:, k].mean()), draws[:, k], len(totals)) for k in range(hits.shape[1])]
+    drawn = bootstrap(totals, lambda sums: quotient(sums[:, :-1], sums[:, -1:]), resamples=resamples, seed=seed)
+    found = [drawn.estimate(k, share=True) for k in range(hits.shape[1])]
     return Curve(
         np.array(THRESHOLDS),
         np.array([point.value for point in found if point]),

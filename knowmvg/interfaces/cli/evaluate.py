@@ -88,9 +88,9 @@ def evaluate(
     """Evaluate a model: accuracy at IoU 0.1, 0.3, 0.5 and mean IoU with 95 % intervals over patients.
 
     Each protocol (phrases given with and without their numbers of boxes, phrases generated) in tables of its own with
-    its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image. With
-    --phrases parser or both the answers of `knowmvg ground` are scored, in the last protocol alone. The page report.html
-    holds the tables with plots, and no data of patients unless --cases or --texts ask for it.
+    its controls: mean boxes, the nearest training phrase, a shuffled report, a blank image. With --phrases parser or
+    both the answers of `knowmvg ground` are scored, in the last protocol alone. The page report.html holds the tables
+    with plots, and no data of patients unless --cases or --texts ask for it.
     """
     if (run is None) == (predictions is None):
         raise typer.BadParameter("expected a run or --predictions; got " + ("neither" if run is None else "both"))
