@@ -40,7 +40,7 @@ format: $(VENV)/.installed-dev
 SHARED_DATA ?= ../shared/data
 MODEL ?= knowmvg/models/demo
 
-figures: $(VENV)/.installed-demo
+figures: $(VENV)/.installed-dev
 	@mkdir -p results
 	$(BIN)/python benchmarks/data.py recipes/demo.yaml
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --out results/evaluation

@@ -20,7 +20,7 @@ from knowmvg.evaluation.score_table import score_table
 from knowmvg.evaluation.strata import Stratum, strata_note, strata_table, stratify
 from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
-from knowmvg.evaluation.tables import NOTE, Row, calibration_line, finding_table, main_table
+from knowmvg.evaluation.tables import NOTE, Row, Table, calibration_line, finding_table, main_table
 from knowmvg.evaluation.wording import phrase_texts
 
 SCHEMA = "knowmvg.metrics/1"
@@ -70,6 +70,15 @@ class Evaluation:
             "strata": {part.protocol.value: [s.model_dump(mode="json") for s in part.strata] for part in self.parts},
             "notes": list(self.notes),
         }
+
+    def further_tables(self) -> list[Table]:
+        """For each protocol the model's further metrics and its figures by kind of phrase."""
+        tables = []
+        for part in self.parts:
+            tables.append(score_table(part.rows[0]))
+            if part.strata:
+                tables.append(strata_table(part.rows[0].name, part.samples, part.strata))
+        return tables
 
     def to_json(self) -> str:
         """``to_dict`` as strict, indented JSON."""

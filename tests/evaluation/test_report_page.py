@@ -110,7 +110,7 @@ def test_text_is_escaped(page):
     cells = [text for text, inside in page.texts if inside[-1:] == ("th",)]
     assert HOSTILE in cells
     drawn = [text for text, inside in page.texts if "svg" in inside and "<script>" in text]
-    assert len(drawn) == 2  # the plot by finding of each protocol
+    assert len(drawn) == len(Protocol)  # the plot by finding of each protocol
 
 
 def test_what_a_reader_needs_is_there(page):

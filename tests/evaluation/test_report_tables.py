@@ -21,7 +21,7 @@ from knowmvg.evaluation.samples import Protocol
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import Row, Table, TableRow, finding_table, main_table
 
-STUDIES = random_studies(8)
+STUDIES = random_studies(24)
 
 
 def result(shrink):

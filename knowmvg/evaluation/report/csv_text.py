@@ -13,7 +13,8 @@ from knowmvg.evaluation.tables import Cell, Table
 def csv_text(table: Table) -> str:
     """The table as CSV (RFC 4180, UTF-8, line feeds), the protocol in the first column.
 
-    A column of estimates becomes ``name``, ``name low`` and ``name high``, one of differences ``name p`` too. What is
+    A column of estimates becomes ``name``, ``name low`` and ``name high``, one of differences ``name p`` and
+    ``name detectable`` too. What is
     unknown is empty, a mark is ``true`` or ``false``.
     """
     kinds = [_suffixes([row.cells[c] for row in table.rows]) for c in range(len(table.header))]
@@ -38,14 +39,15 @@ def lines(rows: Iterable[Sequence[str | int | float | bool | None]]) -> str:
 
 def _suffixes(cells: Sequence[Cell]) -> tuple[str, ...]:
     if any(isinstance(cell, Difference) for cell in cells):
-        return "", " low", " high", " p"
+        return "", " low", " high", " p", " detectable"
     return ("", " low", " high") if any(isinstance(cell, Estimate) for cell in cells) else ("",)
 
 
 def _values(cell: Cell, suffixes: tuple[str, ...]) -> list[str | int | float | bool | None]:
     if not isinstance(cell, Estimate):
         return [cell, *[None] * (len(suffixes) - 1)]
-    found = [cell.value, cell.low, cell.high, cell.p if isinstance(cell, Difference) else None]
+    tested = (cell.p, cell.detectable) if isinstance(cell, Difference) else (None, None)
+    found = [cell.value, cell.low, cell.high, *tested]
     return list(found[: len(suffixes)])
 
 

@@ -150,7 +150,16 @@ def evaluate(
         )
     result.write(target)
     described = f"{source.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
-    write_report(target, result, data=described, card=card, study_of=studies.of, cases=cases, texts=texts)
+    write_report(
+        target,
+        result,
+        data=described,
+        tables=result.further_tables(),
+        card=card,
+        study_of=studies.of,
+        cases=cases,
+        texts=texts,
+    )
     console.out().print(Markdown(result.to_markdown()))
     files = [target / "tables.md", target / "metrics.json", target / "report.html"]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")

@@ -69,6 +69,7 @@ def evaluate_file(
     from knowmvg.evaluation.evaluate import evaluate
     from knowmvg.evaluation.files import write_text
     from knowmvg.evaluation.recorded import REPLAYED, Recorded
+    from knowmvg.evaluation.report.write import write_report
 
     recorded = Recorded(found, predictions.stem, key)
     recorded.refuse_unfit(asked)
@@ -98,8 +99,10 @@ def evaluate_file(
     result = replace(result, notes=(*counts.notes(), REPLAYED, *result.notes))
     write_text(out / "answers.json", counts.to_json())
     result.write(out)
+    described = f"{data.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
+    write_report(out, result, data=described, tables=result.further_tables())
     console.out().print(Markdown(result.to_markdown()))
-    files = [out / "answers.json", out / "tables.md", out / "metrics.json"]
+    files = [out / "answers.json", out / "tables.md", out / "metrics.json", out / "report.html"]
     console.show_written(
         files, f"knowmvg convert boxes {predictions} --from {form} --to coco --data {data} --out coco.json"
     )
