@@ -35,9 +35,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Reports and real radiographs are measured where SHARED_DATA holds them. The data set has the recipe's own splits, so
+# Reports and real radiographs are measured where REAL_DATA, a folder of your own, holds them. The data set has the recipe's own splits, so
 # that the test patients are none of those that the model has learnt from.
-SHARED_DATA ?= ../shared/data
+REAL_DATA ?= data/real
 MODEL ?= knowmvg/models/demo
 
 figures: $(VENV)/.installed-dev
@@ -50,10 +50,10 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/images.py --json results/images.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/metrics.py --json results/metrics.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --json results/coverage.json
-	if [ -f $(SHARED_DATA)/openi_reports/reports.jsonl ]; then \
-		$(BIN)/python benchmarks/reports.py --data $(SHARED_DATA)/openi_reports/reports.jsonl --json results/reports.json; fi
-	if [ -d $(SHARED_DATA)/nih_bbox ]; then \
-		$(BIN)/python benchmarks/real.py --data $(SHARED_DATA) --model $(MODEL) --json results/real.json; fi
+	if [ -f $(REAL_DATA)/openi_reports/reports.jsonl ]; then \
+		$(BIN)/python benchmarks/reports.py --data $(REAL_DATA)/openi_reports/reports.jsonl --json results/reports.json; fi
+	if [ -d $(REAL_DATA)/nih_bbox ]; then \
+		$(BIN)/python benchmarks/real.py --data $(REAL_DATA) --model $(MODEL) --json results/real.json; fi
 	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.

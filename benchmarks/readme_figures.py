@@ -23,7 +23,7 @@ def rows(results: Path) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     metrics = read(results / "evaluation" / "metrics.json")
     for protocol, table in (metrics or {}).get("protocols", {}).items():
-        for place, label in ((0, "model"), (-1, None)):
+        for place, label in ((0, "model"), (-2, None), (-1, None)):  # the last controls take report or image away
             summary = table[place]
             name = label or summary["row"]
             found.append((f"mIoU, {protocol}, {name}", estimate(summary["micro"]["miou"]), "evaluation/metrics.json"))
@@ -36,6 +36,11 @@ def rows(results: Path) -> list[tuple[str, str, str]]:
             who = "model and parser" if folder.endswith("both") else "model alone"
             found.append((f"phrase F1, {who}", estimate(named["f1"]), file))
             found.append((f"absent phrases given a box, {who}", estimate(named["false_box_rate"]), file))
+    if metrics := read(results / "metrics.json"):
+        what = "scoring a million boxes with intervals, one thread"
+        found.append((what, f"{metrics['seconds_million_boxes']:.0f} s, {metrics['peak_gb']:.1f} GB", "metrics.json"))
+    if coverage := read(results / "coverage.json"):
+        found.append(("coverage of the 95 % intervals", f"{coverage['coverage']:.3f}", "coverage.json"))
     if ground := read(results / "ground.json"):
         found.append(("grounding a 512 px PNG, one thread", f"{ground['ms_512']:.0f} ms", "ground.json"))
         found.append(("grounding a 2,000 px DICOM, one thread", f"{ground['s_dicom_2000']:.2f} s", "ground.json"))

@@ -51,15 +51,19 @@ def _display(image: Radiograph) -> tuple[Image.Image, tuple[float, float]]:
 
 
 def _draw_boxes(picture: Image.Image, grounding: Grounding, scale: tuple[float, float], style: Style) -> None:
+    """All boxes, then all numbers, so that no box crosses out a number."""
     pen = ImageDraw.Draw(picture)
-    taken: list[Rectangle] = []
+    placed: list[tuple[int, Rectangle]] = []
     for number, phrase in numbered(grounding):
         for region in phrase.boxes:
             x1, y1, x2, y2 = (value * scale[k % 2] for k, value in enumerate(region.xyxy))
             halo = style.line // 2 + 1
             pen.rectangle((x1 - halo, y1 - halo, x2 + halo, y2 + halo), outline=BACKGROUND, width=style.line + 2 * halo)
             pen.rectangle((x1, y1, x2, y2), outline=colour(number), width=style.line)
-            _draw_tag(pen, picture.size, (x1, y1, x2, y2), number, style, taken)
+            placed.append((number, (x1, y1, x2, y2)))
+    taken: list[Rectangle] = []
+    for number, box in placed:
+        _draw_tag(pen, picture.size, box, number, style, taken)
 
 
 def _draw_tag(

@@ -37,9 +37,14 @@ def test_without_results_the_block_says_so(tmp_path):
 def test_every_file_gives_its_rows(tmp_path):
     miou = {"value": 0.6543, "low": 0.6, "high": 0.7}
     micro = {"miou": miou, "acc": {"0.5": None}}
-    table = [{"row": "demo", "micro": micro}, {"row": "blank image", "micro": micro}]
+    names = {"f1": {"value": 0.987, "low": 0.98, "high": 0.99}, "false_box_rate": {"value": 0.0011}}
+    rows = ("demo", "shuffled report", "blank image")
+    table = [{"row": row, "micro": micro, "identification": names} for row in rows]
     files = {
         "evaluation/metrics.json": {"protocols": {"generate": table}},
+        "evaluation-both/metrics.json": {"protocols": {"generate": table}},
+        "metrics.json": {"seconds_million_boxes": 9.87, "peak_gb": 0.54},
+        "coverage.json": {"coverage": 0.9512},
         "ground.json": {"ms_512": 61.2, "s_dicom_2000": 0.345, "s_load": 2.22},
         "phantom.json": {"ms_per_image": 58.0, "class_mean_box_miou": 0.1234},
         "images.json": {"synthetic_2000_16_bit": {"median_ms": 77.0}},
@@ -52,7 +57,12 @@ def test_every_file_gives_its_rows(tmp_path):
     text = figures.updated(README, tmp_path)
     expected = (
         "0.654 [0.600, 0.700]",
+        "shuffled report",
         "blank image",
+        "phrase F1, model alone | 0.987 [0.980, 0.990]",
+        "absent phrases given a box, model and parser | 0.001",
+        "10 s, 0.5 GB",
+        "0.951",
         "61 ms",
         "0.34 s",
         "2.2 s",
