@@ -130,14 +130,7 @@ def evaluate(
     if phrases is not PhraseSource.MODEL:
         grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"
     target = out or run / f"evaluation-{split}{named}"
-    with console.progress_bar() as bar:
-        tasks = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)
-
+    with console.stage_bars() as progress:
         result = evaluate_model(
             grounder,
             studies[:limit] if limit else studies,

@@ -76,14 +76,7 @@ def evaluate_file(
     if not found.answers:
         got = f"{len(found.unknown)} studies, none of which is in {data}" if found.unknown else "no answer"
         raise ManifestError(f"answers about studies of the split {split!r}", got, "Name studies as the manifest does.")
-    with console.progress_bar() as bar:
-        tasks = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)
-
+    with console.stage_bars() as progress:
         result = evaluate(
             recorded,
             studies[:limit] if limit else studies,

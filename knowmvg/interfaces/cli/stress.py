@@ -48,14 +48,7 @@ def stress(
     from knowmvg.grounders.store import load_grounder
 
     grounder = load_grounder(folder)
-    with console.progress_bar() as bar:
-        tasks = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done)
-
+    with console.stage_bars() as progress:
         result = stress_model(
             grounder,
             studies[:limit] if limit else studies,
