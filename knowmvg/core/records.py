@@ -213,3 +213,8 @@ class Study:
     patient: str | None = None
     labels: tuple[LabelledPhrase, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def normalised(text: str) -> str:
+    """A phrase's text for comparison: case folded, every run of white space one blank, none at the ends."""
+    return " ".join(text.casefold().split())

@@ -15,10 +15,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from knowmvg.core.boxes import FloatArray, as_boxes, iou
-from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
-from knowmvg.core.records import GroundedPhrase, Grounding, LabelledPhrase, Phrase, Radiograph, Region, Study
-from knowmvg.evaluation.samples import as_box
+from knowmvg.core.records import LabelledPhrase, Phrase, Radiograph, Study
+from knowmvg.evaluation.prior import Prior, training_boxes
 from knowmvg.evaluation.studies import Studies, each, patient_of
 
 Field: TypeAlias = Literal["finding", "side", "zone"]
@@ -37,13 +36,15 @@ class _Cell:
     score: float
 
 
-class MeanBox:
+class MeanBox(Prior):
     """The mean box of the training phrases that agree in ``fields``; a ``Grounder`` that sees neither image nor report.
 
     Boxes are learned as shares of the image's width and height. A phrase with n boxes gets the mean of the k-th boxes
     of training phrases with n boxes, from the image's left to its right. A phrase unlike all training phrases falls
     back to fewer fields, from the last, and at the end, for an unseen number of boxes, to the mean of all boxes.
     """
+
+    name = "mean box"
 
     def __init__(self, found: Mapping[tuple[Key, int], Sequence[FloatArray]], fields: tuple[Field, ...]) -> None:
         self._cells = {key: _cell(sets) for key, sets in found.items()}
@@ -56,15 +57,9 @@ class MeanBox:
     def fit(cls, studies: Studies, fields: tuple[Field, ...]) -> MeanBox:
         """Learn from labelled training studies. Raises ``ValueError`` where none of their phrases has a box."""
         found: defaultdict[tuple[Key, int], list[FloatArray]] = defaultdict(list)
-        for study in each(studies):
-            frame = _unit_frame(study)
-            for label in study.labels:
-                if label.phrase.assertion.placed and len(label.boxes):
-                    boxes = left_to_right(frame.to_unit(label.boxes))
-                    for depth in range(len(fields) + 1):
-                        found[_key(label.phrase, fields[:depth]), len(boxes)].append(boxes)
-        if not found:
-            raise ValueError("expected training phrases with boxes, got none")
+        for phrase, boxes in training_boxes(studies):
+            for depth in range(len(fields) + 1):
+                found[_key(phrase, fields[:depth]), len(boxes)].append(boxes)
         return cls(found, fields)
 
     def with_fields(self, n: int) -> MeanBox:
@@ -73,25 +68,10 @@ class MeanBox:
         shorter.fields = self.fields[:n]
         return shorter
 
-    def ground(self, studies: Sequence[Study]) -> list[Grounding]:
-        """Boxes for the labels' placed phrases: a prior reads no report and is told them (``oracle`` in ``run``)."""
-        placed = [[label.phrase for label in study.labels if label.phrase.assertion.placed] for study in studies]
-        return self.ground_phrases(studies, [[Query(phrase) for phrase in phrases] for phrases in placed])
-
-    def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
-        """The mean boxes of each query's phrase; the usual number of them where the query names none."""
-        return [self._answer(study, asked) for study, asked in zip(studies, queries, strict=True)]
-
-    def _answer(self, study: Study, queries: Sequence[Query]) -> Grounding:
-        frame = _unit_frame(study)
-        phrases = tuple(self._place(frame, query) for query in queries)
-        return Grounding(image_size=study.image.size, phrases=phrases, model="mean box", study=study.id)
-
-    def _place(self, frame: Frame, query: Query) -> GroundedPhrase:
+    def known(self, query: Query) -> tuple[FloatArray, float]:
+        """The mean boxes of the query's phrase, and the IoU that they had with those that they average."""
         cell = self._find(query)
-        regions = tuple(Region(xyxy=as_box(box), score=cell.score) for box in frame.from_unit(cell.boxes))
-        reason = None if regions else "no box was asked for"
-        return GroundedPhrase(**query.phrase.model_dump(), boxes=regions, reason=reason)
+        return cell.boxes, cell.score
 
     def _find(self, query: Query) -> _Cell:
         for depth in range(len(self.fields), -1, -1):
@@ -100,11 +80,6 @@ class MeanBox:
             if n is not None and (key, n) in self._cells:
                 return self._cells[key, n]
         return _Cell(np.repeat(self._overall.boxes, query.boxes or 0, axis=0), self._overall.score)
-
-
-def left_to_right(boxes: FloatArray) -> FloatArray:
-    """Boxes ``[n, 4]`` ordered by their left edges, then by their tops."""
-    return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
 
 
 def blank(study: Study) -> Study:
@@ -166,10 +141,6 @@ def _draw_donors(texts: Sequence[_Text], rng: np.random.Generator) -> dict[str, 
         enough = np.flatnonzero(others >= min(max(len(text.placed), 1), int(others.max())))
         donors[text.id] = texts[int(rng.choice(enough))]
     return donors
-
-
-def _unit_frame(study: Study) -> Frame:
-    return Frame.squash(study.image.size, (1, 1))
 
 
 def _key(phrase: Phrase, fields: tuple[Field, ...]) -> Key:

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from knowmvg.core.records import GroundedPhrase, Phrase, Side
+from knowmvg.core.records import GroundedPhrase, Phrase, Side, normalised
 
 Reader: TypeAlias = Callable[[str], tuple[str | None, Side | None]]
 """Finding and side of a phrase's text, for models that answer in words alone."""
-
-
-def normalised(text: str) -> str:
-    """Text for comparison: case folded, every run of white space one blank, none at the ends."""
-    return " ".join(text.casefold().split())
 
 
 def named(phrases: Sequence[GroundedPhrase], reader: Reader | None = None) -> list[GroundedPhrase]:

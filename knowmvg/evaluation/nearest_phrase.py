@@ -14,12 +14,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from knowmvg.core.boxes import FloatArray
-from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
-from knowmvg.core.records import GroundedPhrase, Grounding, Region, Study
-from knowmvg.evaluation.controls import left_to_right
-from knowmvg.evaluation.samples import as_box
-from knowmvg.evaluation.studies import Studies, each
+from knowmvg.evaluation.prior import Prior, training_boxes
+from knowmvg.evaluation.studies import Studies
 
 _WORD = re.compile(r"\w+")
 _TIE = 1e-9
@@ -57,13 +54,15 @@ class WordVectors:
         return np.asarray((self.matrix @ self([text]).T).toarray()[:, 0], dtype=np.float64)
 
 
-class NearestPhrase:
+class NearestPhrase(Prior):
     """A ``Grounder`` that knows the training phrases' words and boxes by heart and sees no image.
 
     A phrase with n boxes is compared with training phrases of n boxes (with all of them where n is not told, or was
     never seen: such a phrase gets the nearest one's boxes, as many as they are). Of equally near phrases, the mean of
     those with the most usual number of boxes is taken. The score of a box is the cosine.
     """
+
+    name = "nearest training phrase"
 
     def __init__(self, found: dict[str, list[FloatArray]]) -> None:
         self._texts = list(found)
@@ -75,34 +74,13 @@ class NearestPhrase:
     def fit(cls, studies: Studies) -> NearestPhrase:
         """Learn from labelled training studies. Raises ``ValueError`` where none of their phrases has a box."""
         found: defaultdict[str, list[FloatArray]] = defaultdict(list)
-        for study in each(studies):
-            frame = _unit_frame(study)
-            for label in study.labels:
-                if label.phrase.assertion.placed and len(label.boxes):
-                    found[_words(label.phrase.text)].append(left_to_right(frame.to_unit(label.boxes)))
-        if not found:
-            raise ValueError("expected training phrases with boxes, got none")
+        for phrase, boxes in training_boxes(studies):
+            found[_words(phrase.text)].append(boxes)
         return cls(dict(found))
 
-    def ground(self, studies: Sequence[Study]) -> list[Grounding]:
-        """Boxes for the labels' placed phrases: the control is told them (``oracle`` in ``run``)."""
-        placed = [[label.phrase for label in study.labels if label.phrase.assertion.placed] for study in studies]
-        return self.ground_phrases(studies, [[Query(phrase) for phrase in phrases] for phrases in placed])
-
-    def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
-        """The nearest training phrase's boxes for each query."""
-        return [self._answer(study, asked) for study, asked in zip(studies, queries, strict=True)]
-
-    def _answer(self, study: Study, queries: Sequence[Query]) -> Grounding:
-        frame = _unit_frame(study)
-        phrases = tuple(self._place(frame, query) for query in queries)
-        return Grounding(image_size=study.image.size, phrases=phrases, model="nearest training phrase", study=study.id)
-
-    def _place(self, frame: Frame, query: Query) -> GroundedPhrase:
-        boxes, cosine = (np.zeros((0, 4)), 0.0) if query.boxes == 0 else self._nearest(query.phrase.text, query.boxes)
-        regions = tuple(Region(xyxy=as_box(box), score=cosine) for box in frame.from_unit(boxes))
-        reason = None if regions else "no box was asked for"
-        return GroundedPhrase(**query.phrase.model_dump(), boxes=regions, reason=reason)
+    def known(self, query: Query) -> tuple[FloatArray, float]:
+        """The nearest training phrase's boxes, and the cosine of the two phrases."""
+        return (np.zeros((0, 4)), 0.0) if query.boxes == 0 else self._nearest(query.phrase.text, query.boxes)
 
     def _nearest(self, text: str, n: int | None) -> tuple[FloatArray, float]:
         similarity = self._vectors.similarity(text)
@@ -123,7 +101,3 @@ def _words(text: str) -> str:
 
 def _bag(text: str) -> Counter[str]:
     return Counter(_words(text).split())
-
-
-def _unit_frame(study: Study) -> Frame:
-    return Frame.squash(study.image.size, (1, 1))

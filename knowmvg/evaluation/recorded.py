@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 from knowmvg.core.boxtext.reading import Item
 from knowmvg.core.errors import ManifestError
 from knowmvg.core.grounder import Query
-from knowmvg.core.records import GroundedPhrase, Grounding, Phrase, Region, Study
-from knowmvg.evaluation.naming import normalised
+from knowmvg.core.records import GroundedPhrase, Grounding, Phrase, Region, Study, normalised
 from knowmvg.evaluation.samples import Protocol
 from knowmvg.sources.predictions.answers import Answer, Predictions
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from knowmvg.core.records import Phrase, Study
-from knowmvg.evaluation.naming import normalised
+from knowmvg.core.records import Phrase, Study, normalised
 from knowmvg.knowledge.patterns import split_words
 from knowmvg.sources.report.location import name_place
 

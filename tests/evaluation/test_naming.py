@@ -1,8 +1,8 @@
 import pytest
 from evaluation_fakes import answer, label, study
 
-from knowmvg.core.records import Assertion, Phrase, Side
-from knowmvg.evaluation.naming import false_boxes, match_phrases, named, normalised
+from knowmvg.core.records import Assertion, Phrase, Side, normalised
+from knowmvg.evaluation.naming import false_boxes, match_phrases, named
 
 BOX = [[0, 0, 10, 10]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from knowmvg.core.boxtext.reading import Box, Fault
 from knowmvg.core.frames import Size
@@ -55,9 +56,9 @@ def judge_score(value: object) -> tuple[float | None, tuple[Fault, ...]]:
     """A score in ``[0, 1]``; ``None`` for none, and with a fault for anything else."""
     if value is None:
         return None, ()
-    if not _is_number(value) or not 0 <= value <= 1:  # type: ignore[operator]
+    if not _is_number(value) or not 0 <= value <= 1:
         return None, (Fault.BAD_SCORE,)
-    return float(value), ()  # type: ignore[arg-type]
+    return float(value), ()
 
 
 def scaled(box: Box, kx: float, ky: float) -> Box:
@@ -78,7 +79,7 @@ def nearest(value: float) -> int:
     return int(value + 0.5)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """A finite real number; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from knowmvg.core.boxtext.reading import Fault, Item
 from knowmvg.core.frames import Size
+from knowmvg.core.records import normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,6 @@ class Listing:
             return listed
         named = self._by_file.get(str(word)) or self._by_file.get(str(word).rpartition("/")[2]) or []
         return named[0] if len(named) == 1 else None
-
-
-def normalised(text: str) -> str:
-    """Text for comparison: case folded, every run of white space one blank, none at the ends."""
-    return " ".join(text.casefold().split())
 
 
 def _at_least(item: Item, least: float) -> Item:

@@ -16,7 +16,8 @@ from knowmvg.core.boxes import xyxy_to_xywh
 from knowmvg.core.boxtext.coordinates import PIXEL, judge, judge_score
 from knowmvg.core.boxtext.reading import Draft, Fault
 from knowmvg.core.errors import ManifestError
-from knowmvg.sources.predictions.answers import Answer, Listed, Listing, Predictions, normalised
+from knowmvg.core.records import normalised
+from knowmvg.sources.predictions.answers import Answer, Listed, Listing, Predictions
 
 MAX_BYTES = 1 << 30
 MAX_BOXES_AN_IMAGE = 1_000  # detectors give hundreds, most of them with low scores
