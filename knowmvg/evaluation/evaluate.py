@@ -21,7 +21,7 @@ from knowmvg.evaluation.strata import Stratum, strata_note, strata_table, strati
 from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import NOTE, Row, Table, calibration_line, finding_table, main_table
-from knowmvg.evaluation.wording import phrase_texts
+from knowmvg.evaluation.wording import findings_in, phrase_texts
 
 SCHEMA = "knowmvg.metrics/1"
 PRIORS = {
@@ -155,6 +155,7 @@ def evaluate(
     rows, notes = [_Control(name, grounder)], list[str]()
     learned = None if training_studies is None else labels_of(training_studies)  # one pass over the files
     known = None if learned is None else phrase_texts(learned)
+    labelled = None if learned is None else findings_in(learned)
     if controls:
         found, notes = _controls(grounder, studies, learned, seed)
         rows += found
@@ -174,6 +175,7 @@ def evaluate(
                 progress=progress,
                 stage=f"{protocol.value}: {row.name}",
                 known=known,
+                labelled=labelled,
             )
             for row in rows
         ]
