@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg.core.grounder import Grounder
+from knowmvg.core.records import Study
 from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, MeanBox, Shuffled, blank
 from knowmvg.evaluation.files import write_text
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
@@ -185,6 +186,16 @@ def evaluate(
     return Evaluation(name, seed, resamples, tuple(parts), tuple(notes))
 
 
+def priors_of(learned: Sequence[Study]) -> dict[str, Grounder]:
+    """The controls that look at no image, by name; they answer from the labels of the training split.
+
+    They are told the phrases: ask them with ``oracle=True``. Raises ``ValueError`` where no label has a box.
+    """
+    full = MeanBox.fit(learned, TEXT_ORACLE)
+    means: dict[str, Grounder] = {name: full.with_fields(len(fields)) for name, fields in PRIORS.items()}
+    return means | {NEAREST: NearestPhrase.fit(learned)}
+
+
 def _controls(
     grounder: Grounder, studies: Studies, training_studies: Studies | None, seed: int
 ) -> tuple[list[_Control], list[str]]:
@@ -193,10 +204,7 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        learned = labels_of(training_studies)
-        full = MeanBox.fit(learned, TEXT_ORACLE)
-        rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
-        rows.append(_Control(NEAREST, NearestPhrase.fit(learned), oracle=True))
+        rows += [_Control(name, prior, oracle=True) for name, prior in priors_of(labels_of(training_studies)).items()]
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
     except ValueError as error:
