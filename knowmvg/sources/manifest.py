@@ -65,7 +65,7 @@ class UnmentionedRow(_Row):
 
 
 class StudyRow(_Row):
-    """One line of a manifest."""
+    """One line of a manifest; ``view`` is the projection as the source names it, ``source`` its file and line there."""
 
     schema_: str = Field(default=MANIFEST_SCHEMA, alias="schema")
     id: str
@@ -79,6 +79,8 @@ class StudyRow(_Row):
     masks: str | None = None
     anatomy_bits: dict[str, int] = Field(default_factory=dict)
     unmentioned: tuple[UnmentionedRow, ...] = ()
+    view: str | None = None
+    source: str | None = None
 
 
 def read_rows(folder: Path, split: str | None = None) -> Iterator[StudyRow]:
