@@ -94,7 +94,9 @@ def read_rows(folder: Path, split: str | None = None) -> Iterator[StudyRow]:
     path = folder / "manifest.jsonl"
     if not path.is_file():
         raise ManifestError(
-            "a data set folder with manifest.jsonl", f"none at {path}", "Write one with `knowmvg phantom` or `knowmvg prepare`."
+            "a data set folder with manifest.jsonl",
+            f"none at {path}",
+            "Write one with `knowmvg phantom` or `knowmvg prepare`.",
         )
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
