@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from layouts import picture, table_bytes
+from layouts import MimicFolders, picture, table_bytes
 
 from knowmvg.core.errors import ManifestError, RecipeError
+from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.main import main
 from knowmvg.sources.datasets import SOURCES, Source, open_reader
 from knowmvg.sources.datasets.chestxray8 import COLUMNS, TABLE
+from knowmvg.sources.datasets.ms_cxr_files import COLUMNS as MS_CXR_COLUMNS
 from knowmvg.sources.datasets.reader import Places
 
 
@@ -36,6 +38,26 @@ def test_prepare_writes_shows_and_says_what_to_do_next(download, tmp_path, capsy
     assert "mass" in shown.out
     assert "not a medical device" in shown.out
     assert json.loads((out / "dataset.json").read_text())["faults"] == {"missing image": {"mended": 0, "left_out": 1}}
+
+
+def test_settings_of_the_data_set_stand_in_its_notes(tmp_path, capsys):
+    folders = MimicFolders(tmp_path)
+    image = folders.image(1)
+    folders.splits([(image, "validate")])
+    row = ["Edema", "mild edema", image["path"], 1, 2, 30, 20, 64, 48, image["dicom_id"]]
+    (tmp_path / "MS_CXR_Local_Alignment_v1.0.0.csv").write_bytes(table_bytes([MS_CXR_COLUMNS, row]))
+    out = tmp_path / "prepared"
+    command = ["prepare", "ms-cxr", "--root", str(tmp_path), "--images", str(folders.jpg), "--out", str(out)]
+    assert main([*command, "--set", "split=mimic", "--set", "version=0.1"]) == 0
+    shown = capsys.readouterr()
+    notes = json.loads((out / "dataset.json").read_text())
+    assert notes["made_with"] == {"split": "mimic", "version": "0.1"}
+    assert notes["credentialed"]
+    assert "Credentialed data" in shown.err
+    assert "mild" not in shown.out + shown.err
+    (study,) = LabelledStudies(out, "val")
+    assert study.report == "mild edema."
+    assert study.image.size == (64, 48)
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,25 @@ def test_a_row_of_another_length_is_left_out_with_its_line(tmp_path, row):
         (b"name,x,X\na,1,2\n", "more than once"),
         (b'name,x\n"a,1\nb,2\n', "line 2"),
         (b"name,x\n" + b"a" * 200_000 + b",1\n", "line 2"),
+        (b"name,x\n" + b"1," * (1 << 20) + b"\n", "characters in line 2"),
         (b"\x1f\x8bnot gzip", "table.csv"),
         (gzip.compress(table_bytes(ROWS) * 1000)[:-20], "table.csv"),
         (b"\xff\xfen\x00a\x00m\x00", "table.csv"),
         (bytes(range(256)), "table.csv"),
     ],
-    ids=["empty", "column", "semicolons", "twice", "quotation", "long", "no gzip", "cut gzip", "odd UTF-16", "binary"],
+    ids=[
+        "empty",
+        "column",
+        "semicolons",
+        "twice",
+        "quotation",
+        "long field",
+        "long line",
+        "no gzip",
+        "cut gzip",
+        "odd UTF-16",
+        "binary",
+    ],
 )
 def test_what_is_no_such_table_is_an_error_that_names_the_file(tmp_path, content, words):
     path = tmp_path / "table.csv"
