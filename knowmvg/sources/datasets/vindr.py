@@ -1,0 +1,268 @@
+"""VinDr-CXR 1.0.0 (PhysioNet, credentialed): 18,000 radiographs with boxes for 22 findings; and the set as on Kaggle.
+
+Layout, from Nguyen et al., Scientific Data 2022;9:429, and the public loaders of the release::
+
+    annotations/annotations_train.csv    image_id,rad_id,class_name,x_min,y_min,x_max,y_max
+    annotations/annotations_test.csv     image_id,class_name,x_min,y_min,x_max,y_max
+    annotations/image_labels_train.csv   image_id,rad_id, a column of 0 and 1 for each label
+    annotations/image_labels_test.csv    image_id, a column of 0 and 1 for each label
+    train/<image_id>.dicom  test/<image_id>.dicom
+
+Boxes are two corners in DICOM pixels. Three radiologists read each training image independently; a test image has the
+consensus of five. A reader who saw nothing has a row of class ``No finding`` without a box. The competition on Kaggle
+published the training part under other identifiers as ``train.csv`` (``image_id,class_name,class_id,rad_id,...``) with
+14 of the findings and no labels of its test part.
+
+Not verified on the original files: that every image without a finding has such a row (``image_labels`` is read for
+images that have none), and that no further columns exist. No patient identifiers are published in the tables: each
+image counts as a patient of its own, so splits of this set cannot be shown to be patient-disjoint.
+
+Memory: rows are gathered by image in a temporary database; nothing grows with the set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.core.records import normalised
+from knowmvg.sources.datasets.categories import categories_of
+from knowmvg.sources.datasets.fusing import fuse
+from knowmvg.sources.datasets.gathering import Gathering
+from knowmvg.sources.datasets.placing import box_from_xyxy
+from knowmvg.sources.datasets.reader import DatasetFacts, Fault, Places
+from knowmvg.sources.datasets.settings import choice, count
+from knowmvg.sources.datasets.stored import identifier
+from knowmvg.sources.datasets.tables import TableRow, UnusableError, find_table, read_table
+from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
+
+DISEASES = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other disease", "Other diseases")
+CORNERS = ("x_min", "y_min", "x_max", "y_max")
+NOTHING = "No finding"
+CONSENSUS = "consensus"
+_LICENCE = "PhysioNet Credentialed Health Data License 1.5.0"
+_NOTES = (
+    "No reports: phrases are the names of the findings.",
+    "No patient identifiers: each image counts as a patient of its own.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The files of one official split."""
+
+    split: str
+    boxes: Path
+    labels: Path | None
+    by_reader: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one row says: a box of a finding, no finding (``says_nothing``), or labels of the whole image."""
+
+    split: str
+    reader: str
+    finding: str | None
+    box: Box | None
+    diseases: tuple[str, ...]
+    file: str
+    line: int
+    says_nothing: bool = False
+
+    def __post_init__(self) -> None:  # lists, where it comes from JSON
+        object.__setattr__(self, "box", None if self.box is None else tuple(self.box))
+        object.__setattr__(self, "diseases", tuple(self.diseases))
+
+    def fault(self, kind: str, detail: str, *, kept: bool = True) -> Fault:
+        return Fault(kind, self.file, self.line, detail, kept)
+
+
+def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
+    """The reader of the user's copy.
+
+    Options: ``readers`` (``fuse``, the default: agreeing boxes of the three readers become their mean; ``keep``: a
+    study for each reader), ``agreement`` (readers who must agree when fusing; 1), ``diseases`` (``leave``, the default,
+    or ``phrases``: labels of the whole image as phrases without boxes), ``suffix`` (of the image files; ``dicom``;
+    another only for images in the size of the DICOM files, which the boxes refer to).
+
+    Raises:
+        ManifestError: the tables are missing, or their headers are not those of the release.
+        RecipeError: an option with a value that it does not have.
+    """
+    parts, version, kaggle = _find(places)
+    for part in parts:
+        next(_boxes(part), None)  # checks the header
+        next(_labels(part), None)
+    notes = (*_NOTES, "Licence: the rules of the competition.") if kaggle else _NOTES
+    licence = "rules of the competition on Kaggle" if kaggle else _LICENCE
+    facts = DatasetFacts("vindr-cxr", version, licence, True, "https://physionet.org/content/vindr-cxr/", notes)
+    return VinDrReader(
+        facts,
+        places.images or places.root,
+        parts,
+        fusing=choice(options, "readers", ("fuse", "keep")) == "fuse",
+        agreement=count(options, "agreement", 1, most=3),
+        diseases=choice(options, "diseases", ("leave", "phrases")) == "phrases",
+        suffix=identifier(options.get("suffix", "dicom").lstrip(".")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class VinDrReader:
+    """Rows of VinDr-CXR; see the module and ``open_vindr``. ``width`` and ``height`` are 0: the image has them."""
+
+    facts: DatasetFacts
+    image_root: Path
+    parts: tuple[_Part, ...]
+    fusing: bool = True
+    agreement: int = 1
+    diseases: bool = False
+    suffix: str = "dicom"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The tables."""
+        return tuple(path for part in self.parts for path in (part.boxes, part.labels) if path is not None)
+
+    def read(self) -> Iterator[StudyRow | Fault]:
+        """The images in the order of the tables, training part first."""
+        with Gathering() as images:
+            for part in self.parts:
+                yield from _gather(part, images)
+            for image, rows in images:
+                seen = [_Seen(**row) for row in rows]
+                if len({one.split for one in seen}) > 1:
+                    yield seen[-1].fault("image in two splits", "in the training and in the test part", kept=False)
+                else:
+                    yield from self._studies(image, seen)
+
+    def _studies(self, image: str, seen: list[_Seen]) -> Iterator[StudyRow | Fault]:
+        clean = yield from _without_repeats(seen)
+        if self.fusing:
+            yield self._study(image, image, clean, self.agreement)
+            return
+        for reader, own in groupby(sorted(clean, key=lambda one: one.reader), key=lambda one: one.reader):
+            yield self._study(image, image if reader == CONSENSUS else f"{image}-{reader}", list(own), 1)
+
+    def _study(self, image: str, study: str, seen: list[_Seen], agreement: int) -> StudyRow:
+        split = seen[0].split
+        needed = 1 if seen[0].reader == CONSENSUS else agreement
+        drawn: dict[str, list[tuple[str, Box]]] = {}
+        for one in seen:
+            if one.finding is not None and one.box is not None:
+                drawn.setdefault(one.finding, []).append((one.reader, one.box))
+        phrases = [_phrase(name, _agreed(boxes, needed, self.fusing)) for name, boxes in drawn.items()]
+        if self.diseases:
+            votes = Counter(name for one in seen for name in one.diseases)
+            phrases += [_phrase(name, ()) for name, readers in votes.items() if readers >= needed]
+        return StudyRow(
+            id=study,
+            patient=image,
+            split=split,
+            image=f"{split}/{image}.{self.suffix}",
+            width=0,
+            height=0,
+            report="",
+            phrases=tuple(phrase for phrase in phrases if phrase is not None),
+            source=f"{seen[0].file}:{seen[0].line}",
+        )
+
+
+def _agreed(drawn: list[tuple[str, Box]], needed: int, fusing: bool) -> tuple[Box, ...] | None:
+    """The boxes of a finding, or ``None`` where too few readers agree on any."""
+    if not fusing or drawn[0][0] == CONSENSUS:
+        return tuple(sorted(box for _, box in drawn))
+    return tuple(box for box, readers in fuse(drawn) if readers >= needed) or None
+
+
+def _phrase(name: str, boxes: tuple[Box, ...] | None) -> PhraseRow | None:
+    return None if boxes is None else PhraseRow(text=name, finding=categories_of("vindr-cxr").finding(name), boxes=boxes)
+
+
+def _without_repeats(seen: list[_Seen]) -> Generator[Fault, None, list[_Seen]]:
+    """The rows of an image, each once; a reader's word of no finding beside a finding of the same reader is dropped."""
+    clean = dict[tuple[object, ...], _Seen]()
+    for one in seen:
+        key = (one.reader, one.finding, one.box, one.diseases)
+        if key in clean:
+            yield one.fault("duplicate row", "the same reader, finding and box as an earlier row; counted once")
+        clean.setdefault(key, one)
+    busy = {one.reader for one in clean.values() if one.finding is not None}
+    for one in clean.values():
+        if one.says_nothing and one.reader in busy:
+            yield one.fault("contradiction", "no finding, and a finding of the same reader, which is kept")
+    return list(clean.values())
+
+
+def _gather(part: _Part, images: Gathering) -> Iterator[Fault]:
+    for rows, reading in ((_boxes(part), _seen), (_labels(part), _labelled)):
+        for row in rows:
+            if isinstance(row, Fault):
+                yield row
+                continue
+            try:
+                image = identifier(row.text("image_id"))
+                one, doubt = reading(part, row)
+            except UnusableError as reason:
+                yield row.fault(reason)
+                continue
+            images.add(image, asdict(one))
+            if doubt is not None:
+                yield row.mended(*doubt)
+
+
+def _seen(part: _Part, row: TableRow) -> tuple[_Seen, tuple[str, str] | None]:
+    reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
+    name = row.text("class_name")
+    if normalised(name) == normalised(NOTHING):
+        stray = any(row.values[corner].casefold() not in ("", "nan") for corner in CORNERS)
+        doubt = ("box of no finding", "a box beside 'No finding'; dropped") if stray else None
+        return _Seen(part.split, reader, None, None, (), row.file, row.line, says_nothing=True), doubt
+    x1, y1, x2, y2 = (row.number(corner) for corner in CORNERS)
+    known = categories_of("vindr-cxr").knows(name)
+    doubt = None if known else ("unknown category", "no label of the release; its name is kept, without a finding")
+    return _Seen(part.split, reader, name, box_from_xyxy(x1, y1, x2, y2), (), row.file, row.line), doubt
+
+
+def _labelled(part: _Part, row: TableRow) -> tuple[_Seen, None]:
+    reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
+    flags = [name for name in DISEASES if row.values.get(name) and row.number(name) > 0]
+    return _Seen(part.split, reader, None, None, tuple(flags), row.file, row.line), None
+
+
+def _boxes(part: _Part) -> Iterator[TableRow | Fault]:
+    reader = ["rad_id"] if part.by_reader else []
+    return read_table(part.boxes, ["image_id", *reader, "class_name", *CORNERS], optional=["class_id"])
+
+
+def _labels(part: _Part) -> Iterator[TableRow | Fault]:
+    """Rows of the image labels. The other columns repeat what the boxes say and are not looked at."""
+    if part.labels is None:
+        return
+    reader = ["rad_id"] if part.by_reader else []
+    for row in read_table(part.labels, ["image_id", *reader], optional=DISEASES):
+        if not (isinstance(row, Fault) and row.kind == "further column"):
+            yield row
+
+
+def _find(places: Places) -> tuple[tuple[_Part, ...], str, bool]:
+    """The tables, the version, and whether it is the set of Kaggle."""
+    folders = [places.annotations] if places.annotations else [places.root / "annotations", places.root]
+    for folder in folders:
+        found = [
+            _Part(split, boxes, find_table(folder, f"image_labels_{split}.csv"), split == "train")
+            for split in ("train", "test")
+            if (boxes := find_table(folder, f"annotations_{split}.csv")) is not None
+        ]
+        if found:
+            missing = "" if len(found) == 2 else f", {found[0].split} part only"
+            return tuple(found), f"1.0.0 (PhysioNet{missing})", False
+        if (boxes := find_table(folder, "train.csv")) is not None:
+            return (_Part("train", boxes, None, by_reader=True),), "Kaggle 2021 (VinBigData competition)", True
+    got = f"neither annotations_train.csv, annotations_test.csv nor train.csv in {' or '.join(map(str, folders))}"
+    raise ManifestError("the tables of VinDr-CXR", got, "Give the folder of the release as --root.")
