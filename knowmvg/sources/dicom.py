@@ -41,6 +41,8 @@ from knowmvg.sources.limits import MAX_FILE_BYTES, refusal
 # Colour channels of a grey picture stored as RGB differ by no more than rounding and lossy compression.
 _GREY_TOLERANCE = 16
 
+_DEFERRED = 4096  # bytes; longer elements, the pixels above all, stay in the file when only the header is wanted
+
 # On damaged streams pylibjpeg-rle panics and gdcm may end the process, past every `except`; these decoders raise.
 _DECODERS = {
     RLELossless: "pydicom",
@@ -61,14 +63,34 @@ def read_dicom(path: Path) -> Radiograph:
         ImageError: the file is damaged, cut short, over the limits of ``limits.py``, has several frames, or is not a
             radiograph; a report, a CT or a colour photograph, say.
     """
+    with _reading(path):
+        header = _header(path)
+        dicom_header.check_header(path, header)
+        aspect, doubts = dicom_header.pixel_aspect(header)
+        stored = _decoded(path, header)
+        pixels, shown = to_display(stored, header)
+        return Radiograph(pixels, aspect, (*dicom_header.notes(header), *doubts, *shown))
+
+
+def dicom_size(path: Path) -> tuple[int, int]:
+    """``(width, height)`` of the stored image: the header is read, the pixels are passed over.
+
+    Raises:
+        ImageError: the file is damaged, or its header is none of a single image of sane size.
+    """
+    with _reading(path):
+        _check_deflated(path)
+        header = dcmread(path, force=True, defer_size=_DEFERRED, specific_tags=list(dicom_header.ELEMENTS))
+        dicom_header.check_header(path, header)
+        return int(header.Columns), int(header.Rows)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever is raised inside becomes an ``ImageError``, and pydicom is kept quiet."""
     try:
         with _quiet():
-            header = _header(path)
-            dicom_header.check_header(path, header)
-            aspect, doubts = dicom_header.pixel_aspect(header)
-            stored = _decoded(path, header)
-            pixels, shown = to_display(stored, header)
-            return Radiograph(pixels, aspect, (*dicom_header.notes(header), *doubts, *shown))
+            yield
     except ImageError:
         raise
     except Exception as error:  # a damaged header or stream raises nearly anything inside pydicom and its decoders

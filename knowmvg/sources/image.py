@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from struct import unpack_from
 
+from knowmvg.core.errors import ImageError
 from knowmvg.core.records import Radiograph
 from knowmvg.sources.limits import MAX_FILE_BYTES, refusal
 
 EXPECTED = "a chest radiograph as DICOM, PNG or JPEG"
+_RASTER = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 # Formats that users give by mistake, named so that the error can say what came.
 _OTHERS = {
@@ -40,16 +42,43 @@ def read_radiograph(path: Path) -> Radiograph:
     """
     path = Path(path)
     head = _first_bytes(path)
-    if head[128:132] == b"DICM" or _bare_dicom(head):
+    if _is_dicom(head):
         from knowmvg.sources.dicom import read_dicom  # pydicom takes half a second to import
 
         return read_dicom(path)
-    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+    if head.startswith(_RASTER):
         from knowmvg.sources.raster import read_raster
 
         return read_raster(path)
+    raise _unknown(path, head)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """``(width, height)`` of the radiograph that ``read_radiograph`` would give, from the file's header alone.
+
+    Raises:
+        ImageError: as ``read_radiograph``, as far as a header can tell; damaged pixels are not noticed.
+    """
+    path = Path(path)
+    head = _first_bytes(path)
+    if _is_dicom(head):
+        from knowmvg.sources.dicom import dicom_size
+
+        return dicom_size(path)
+    if head.startswith(_RASTER):
+        from knowmvg.sources.raster import raster_size
+
+        return raster_size(path)
+    raise _unknown(path, head)
+
+
+def _is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM" or _bare_dicom(head)
+
+
+def _unknown(path: Path, head: bytes) -> ImageError:
     found = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "a file of unknown content")
-    raise refusal(path, EXPECTED, found, "Convert it to PNG or export the DICOM file.")
+    return refusal(path, EXPECTED, found, "Convert it to PNG or export the DICOM file.")
 
 
 def _bare_dicom(head: bytes) -> bool:

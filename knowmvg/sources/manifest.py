@@ -11,7 +11,8 @@ One line a study, schema ``knowmvg.manifest/1``; boxes are xyxy in the pixels of
      "anatomy_bits": {"right lung": 0, "left lung": 1, "heart": 2},
      "unmentioned": [{"finding": "nodule", "side": "right", "zone": "upper", "boxes": [[...]], "mask_bits": [9]}]}
 
-``masks`` is a 16-bit grey PNG of the image's size: bit ``k`` of a pixel says whether structure ``k`` covers it.
+``image`` is relative to the folder, or, in a prepared data set, to the ``image_root`` that ``dataset.json`` names
+(``prepared.py``). ``masks`` is a 16-bit grey PNG of the image's size: bit ``k`` of a pixel says whether structure ``k`` covers it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knowmvg.core.errors import ManifestError
-from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, Section, Side, Study
+from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Section, Side, Study
+from knowmvg.sources.image import read_radiograph
+from knowmvg.sources.prepared import image_path
 
 MANIFEST_SCHEMA = "knowmvg.manifest/1"
 Box = tuple[float, float, float, float]
@@ -91,7 +94,9 @@ def read_rows(folder: Path, split: str | None = None) -> Iterator[StudyRow]:
     path = folder / "manifest.jsonl"
     if not path.is_file():
         raise ManifestError(
-            "a data set folder with manifest.jsonl", f"none at {path}", "Write one with `knowmvg phantom`."
+            "a data set folder with manifest.jsonl",
+            f"none at {path}",
+            "Write one with `knowmvg phantom` or `knowmvg prepare`.",
         )
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -123,9 +128,17 @@ def read_masks(folder: Path, row: StudyRow) -> NDArray[np.uint16] | None:
 
 
 def load_study(folder: Path, row: StudyRow, *, masks: bool = False) -> Study:
-    """The study of a manifest line with its image and labels in memory."""
-    with Image.open(folder / row.image) as image:
-        pixels = np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    """The study of a manifest line with its image and labels in memory.
+
+    Raises:
+        ImageError: an image that is missing or cannot be read.
+        ManifestError: an image outside the data set's ``image_root``, or of another size than the row says.
+    """
+    radiograph = read_radiograph(image_path(folder, row.image))
+    if radiograph.size != (row.width, row.height):
+        got = f"{radiograph.size[0]} x {radiograph.size[1]}"
+        todo = "Restore the image that the boxes were drawn on, or prepare the data set again."
+        raise ManifestError(f"{row.width} x {row.height} pixels in the image of study {row.id}", got, todo)
     planes = read_masks(folder, row) if masks else None
     labels = []
     for phrase in row.phrases:
@@ -133,4 +146,4 @@ def load_study(folder: Path, row: StudyRow, *, masks: bool = False) -> Study:
         if planes is not None and phrase.mask_bits:
             stack = np.stack([(planes >> bit) & 1 for bit in phrase.mask_bits]).astype(bool)
         labels.append(LabelledPhrase(phrase.phrase(), np.array(phrase.boxes), stack))
-    return Study(Radiograph(pixels), row.report, row.id, row.patient, tuple(labels))
+    return Study(radiograph, row.report, row.id, row.patient, tuple(labels))

@@ -7,6 +7,8 @@ EXIF is applied, so sizes and boxes are those of the upright image; colour becom
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +34,36 @@ def read_raster(path: Path) -> Radiograph:
         ImageError: the file is damaged, animated, not PNG or JPEG, or larger than the limits of ``limits.py``.
     """
     notes: list[str] = []
+    with _opened(path) as image:
+        upright = _upright(image, notes)
+        pixels = _grey(upright, notes)
+    if pixels.min() == pixels.max():
+        notes.append("the image is blank: one grey value everywhere")
+    return Radiograph(pixels, warnings=tuple(notes))
+
+
+def raster_size(path: Path) -> tuple[int, int]:
+    """``(width, height)`` of the upright image, without decoding it.
+
+    A PNG file's orientation is seen only where it stands before the pixels. Raises ``ImageError`` as ``read_raster``.
+    """
+    with _opened(path) as image:
+        known = image.format == "JPEG" or "exif" in image.info  # else Pillow would decode the PNG to look for it
+        turn = image.getexif().get(_ORIENTATION, 1) if known else 1
+        width, height = image.size
+    return (height, width) if turn in range(5, 9) else (width, height)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file with its header read and checked; whatever is raised inside becomes an ``ImageError``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 check_size(path, *image.size)
                 _refuse_sequence(path, image)
-                upright = _upright(image, notes)
-                pixels = _grey(upright, notes)
+                yield image
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -47,9 +71,6 @@ def read_raster(path: Path) -> Radiograph:
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more for damaged files
         got = f"damaged or cut short ({type(error).__name__})"
         raise refusal(path, EXPECTED, got, "Copy or export the file again.") from error
-    if pixels.min() == pixels.max():
-        notes.append("the image is blank: one grey value everywhere")
-    return Radiograph(pixels, warnings=tuple(notes))
 
 
 def _refuse_sequence(path: Path, image: Image.Image) -> None:

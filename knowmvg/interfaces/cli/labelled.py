@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
-from knowmvg.core.errors import ManifestError
+from knowmvg.core.errors import ImageError, ManifestError
 from knowmvg.core.records import Study
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 
@@ -52,9 +52,9 @@ class LabelledStudies(Sequence[Study]):
     def _load(self, row: StudyRow) -> Study:
         try:
             return load_study(self.folder, row)
-        except OSError as error:
+        except (OSError, ImageError) as error:
             raise ManifestError(
                 f"the image of study {row.id}",
-                f"{type(error).__name__} at {row.image}",
+                error.got if isinstance(error, ImageError) else f"{type(error).__name__} at {row.image}",
                 "Restore the data set's files.",
             ) from error

@@ -17,7 +17,6 @@ from typing import IO
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.datasets.reader import Fault
 
-MAX_FIELD = 1_000_000  # characters; a longer field is a broken quotation mark
 _CHUNK = 1 << 20
 _MAGIC = b"\x1f\x8b"
 _RESTORE = "Restore the published file, or correct it."
@@ -49,6 +48,11 @@ class TableRow:
     def number(self, column: str) -> float:
         """A finite number. Raises ``UnusableError`` for anything else; the field itself is never repeated."""
         return finite(self.values[column], f"column {column!r}")
+
+    @property
+    def source(self) -> str:
+        """File and line, as ``StudyRow.source`` wants them."""
+        return f"{self.file}:{self.line}"
 
     def fault(self, reason: UnusableError) -> Fault:
         """The row as left out, with what was wrong with it."""
@@ -101,31 +105,28 @@ def read_table(
 def _rows(
     path: Path, stream: IO[str], wanted: list[str], further: list[str], delimiter: str
 ) -> Iterator[TableRow | Fault]:
-    limit = csv.field_size_limit(MAX_FIELD)
-    try:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        header = _next(path, reader, 1)
-        places = _places(path, header or [], [*wanted, *further], wanted)
-        strange = [name for i, name in enumerate(header or []) if name.strip() and i not in places.values()]
-        if strange:
-            yield Fault("further column", path.name, 1, f"{len(strange)} columns that are not read", kept=True)
-        width = len(header or [])
-        while True:
-            line = reader.line_num + 1
-            fields = _next(path, reader, line)
-            if fields is None:
-                return
-            if not any(field.strip() for field in fields):
-                continue
-            if len(fields) <= max(places.values()) or any(field.strip() for field in fields[width:]):
-                yield Fault("wrong number of fields", path.name, line, f"{len(fields)} of {width}", kept=False)
-                continue
-            yield TableRow(path.name, line, {name: fields[place].strip() for name, place in places.items()})
-    finally:
-        csv.field_size_limit(limit)
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    header = _next(path, reader, 1) or []
+    places = _places(path, header, [*wanted, *further], wanted)
+    strange = [name for i, name in enumerate(header) if name.strip() and i not in places.values()]
+    if strange:
+        yield Fault("further column", path.name, 1, f"{len(strange)} columns that are not read", kept=True)
+    width, needed = len(header), max(places.values()) + 1
+    while True:
+        line = reader.line_num + 1
+        fields = _next(path, reader, line)
+        if fields is None:
+            return
+        if not any(field.strip() for field in fields):
+            continue
+        if len(fields) < needed or any(field.strip() for field in fields[width:]):
+            yield Fault("wrong number of fields", path.name, line, f"{len(fields)} of {width}", kept=False)
+            continue
+        yield TableRow(path.name, line, {name: fields[place].strip() for name, place in places.items()})
 
 
 def _next(path: Path, reader: Iterator[list[str]], line: int) -> list[str] | None:
+    """The next row; a field may hold 131,072 characters (``csv.field_size_limit``), more is a broken quotation mark."""
     try:
         return next(reader, None)
     except csv.Error as error:

@@ -1,0 +1,68 @@
+"""Phrases of a data set as phrases of a report: where they stand in it, and what they say of the place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from knowmvg.core.records import Assertion, Section, Side
+from knowmvg.sources.report import read_report, split_sections
+from knowmvg.sources.report.sections import SILENT
+
+MAX_PHRASE = 10_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a phrase stands in a report: its characters, and the section that holds them."""
+
+    span: tuple[int, int] | None = None
+    section: Section = Section.UNHEADED
+
+
+def find_phrase(report: str, phrase: str) -> Standing:
+    """The first place in the report's findings and impression that holds a phrase word for word.
+
+    Case and white space do not count, words are whole. ``span`` is ``None`` for a phrase that is not there, or only in
+    a section that gives no findings (indication, comparison, technique).
+    """
+    words = r"\s+".join(re.escape(word) for word in phrase.split())
+    if not words or len(phrase) > MAX_PHRASE:
+        return Standing()
+    sections = split_sections(report)
+    for match in re.finditer(rf"(?<!\w){words}(?!\w)", report, re.IGNORECASE):
+        holder = next((part.section for part in sections if part.start <= match.start() < part.end), None)
+        if holder is not None and holder not in SILENT:
+            return Standing(match.span(), holder)
+    return Standing()
+
+
+def joined_report(phrases: Sequence[str]) -> str:
+    """Phrases as a text of sentences, each once: what stands for the report of a set that has none."""
+    sentences = (" ".join(phrase.split()) for phrase in dict.fromkeys(phrases))
+    return " ".join(f"{text}." if text[-1:].isalnum() or text[-1:] == ")" else text for text in sentences if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a phrase says of its finding; of the assertions only those with a place on the image."""
+
+    side: Side | None = None
+    zone: str | None = None
+    assertion: Assertion = Assertion.PRESENT
+
+
+def read_phrase(phrase: str, finding: str | None) -> Reading:
+    """Side, zone and assertion of a phrase that was drawn on the image, by our report reader.
+
+    The mention of ``finding`` counts, or else the only mention. A phrase with boxes is on the image: where the reader
+    takes it for absent or earlier, it is ``present`` all the same.
+    """
+    named = read_report(phrase).phrases
+    of_finding = [mention for mention in named if mention.finding == finding]
+    chosen = of_finding[0] if of_finding else named[0] if len(named) == 1 else None
+    if chosen is None:
+        return Reading()
+    assertion = chosen.assertion if chosen.assertion.placed else Assertion.PRESENT
+    return Reading(chosen.side, chosen.zone, assertion)
