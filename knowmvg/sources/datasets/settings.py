@@ -21,3 +21,11 @@ def count(options: Mapping[str, str], name: str, default: int, *, most: int) -> 
     if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most):
         raise RecipeError(f"{name} as a whole number from 1 to {most}", repr(value), "Correct the option.")
     return int(value)
+
+
+def word(options: Mapping[str, str], name: str, default: str) -> str:
+    """A word of letters and digits, without a dot before it. Raises ``RecipeError``."""
+    value = options.get(name, default).removeprefix(".")
+    if not (value.isascii() and value.isalnum()):
+        raise RecipeError(f"{name} as letters and digits", repr(value), "Correct the option.")
+    return value

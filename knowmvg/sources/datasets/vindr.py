@@ -23,21 +23,23 @@ Memory: rows are gathered by image in a temporary database; nothing grows with t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
 from knowmvg.core.errors import ManifestError
-from knowmvg.core.records import normalised
+from knowmvg.core.records import Assertion, normalised
 from knowmvg.sources.datasets.categories import categories_of
 from knowmvg.sources.datasets.fusing import fuse
 from knowmvg.sources.datasets.gathering import Gathering
+from knowmvg.sources.datasets.phrase_rows import phrase_row, stand_in
 from knowmvg.sources.datasets.placing import box_from_xyxy
 from knowmvg.sources.datasets.reader import DatasetFacts, Fault, Places
-from knowmvg.sources.datasets.settings import choice, count
+from knowmvg.sources.datasets.settings import choice, count, word
 from knowmvg.sources.datasets.stored import identifier
 from knowmvg.sources.datasets.tables import TableRow, UnusableError, find_table, read_table
+from knowmvg.sources.datasets.wording import joined_report
 from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
 
 DISEASES = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other disease", "Other diseases")
@@ -46,7 +48,7 @@ NOTHING = "No finding"
 CONSENSUS = "consensus"
 _LICENCE = "PhysioNet Credentialed Health Data License 1.5.0"
 _NOTES = (
-    "No reports: phrases are the names of the findings.",
+    "No reports: a report is the names of the findings that have boxes.",
     "No patient identifiers: each image counts as a patient of its own.",
 )
 
@@ -108,7 +110,7 @@ def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
         fusing=choice(options, "readers", ("fuse", "keep")) == "fuse",
         agreement=count(options, "agreement", 1, most=3),
         diseases=choice(options, "diseases", ("leave", "phrases")) == "phrases",
-        suffix=identifier(options.get("suffix", "dicom").lstrip(".")),
+        suffix=word(options, "suffix", "dicom"),
     )
 
 
@@ -156,10 +158,12 @@ class VinDrReader:
         for one in seen:
             if one.finding is not None and one.box is not None:
                 drawn.setdefault(one.finding, []).append((one.reader, one.box))
-        phrases = [_phrase(name, _agreed(boxes, needed, self.fusing)) for name, boxes in drawn.items()]
+        agreed = {name: _agreed(boxes, needed, self.fusing) for name, boxes in drawn.items()}
+        phrases = [_phrase(name, boxes) for name, boxes in agreed.items() if boxes]
         if self.diseases:
             votes = Counter(name for one in seen for name in one.diseases)
             phrases += [_phrase(name, ()) for name, readers in votes.items() if readers >= needed]
+        report = joined_report([phrase.text for phrase in phrases])
         return StudyRow(
             id=study,
             patient=image,
@@ -167,21 +171,22 @@ class VinDrReader:
             image=f"{split}/{image}.{self.suffix}",
             width=0,
             height=0,
-            report="",
-            phrases=tuple(phrase for phrase in phrases if phrase is not None),
+            report=report,
+            phrases=stand_in(report, phrases),
             source=f"{seen[0].file}:{seen[0].line}",
         )
 
 
-def _agreed(drawn: list[tuple[str, Box]], needed: int, fusing: bool) -> tuple[Box, ...] | None:
-    """The boxes of a finding, or ``None`` where too few readers agree on any."""
+def _agreed(drawn: list[tuple[str, Box]], needed: int, fusing: bool) -> list[Box]:
+    """The boxes of a finding; none where too few readers agree on any."""
     if not fusing or drawn[0][0] == CONSENSUS:
-        return tuple(sorted(box for _, box in drawn))
-    return tuple(box for box, readers in fuse(drawn) if readers >= needed) or None
+        return [box for _, box in drawn]
+    return [box for box, readers in fuse(drawn) if readers >= needed]
 
 
-def _phrase(name: str, boxes: tuple[Box, ...] | None) -> PhraseRow | None:
-    return None if boxes is None else PhraseRow(text=name, finding=categories_of("vindr-cxr").finding(name), boxes=boxes)
+def _phrase(name: str, boxes: Iterable[Box]) -> PhraseRow:
+    finding = categories_of("vindr-cxr").finding(name)
+    return phrase_row(name, finding, boxes, assertion=Assertion.PRESENT)
 
 
 def _without_repeats(seen: list[_Seen]) -> Generator[Fault, None, list[_Seen]]:
