@@ -12,7 +12,8 @@ One line a study, schema ``knowmvg.manifest/1``; boxes are xyxy in the pixels of
      "unmentioned": [{"finding": "nodule", "side": "right", "zone": "upper", "boxes": [[...]], "mask_bits": [9]}]}
 
 ``image`` is relative to the folder, or, in a prepared data set, to the ``image_root`` that ``dataset.json`` names
-(``prepared.py``). ``masks`` is a 16-bit grey PNG of the image's size: bit ``k`` of a pixel says whether structure ``k`` covers it.
+(``prepared.py``). ``masks`` is a 16-bit grey PNG of the image's size: bit ``k`` of a pixel says whether structure ``k``
+covers it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``dataset.json`` of a prepared data set: where it comes from, and where its images lie.
 
-The images of a prepared data set stay in the user's copy: rows name them relative to ``image_root`` here. Other folders,
-such as simulated ones, hold their images themselves.
+The images of a prepared data set stay in the user's copy: rows name them relative to ``image_root`` here. Other
+folders, such as simulated ones, hold their images themselves.
 """
 
 from __future__ import annotations

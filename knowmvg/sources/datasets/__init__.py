@@ -30,7 +30,11 @@ SOURCES: dict[str, Source] = {
     "ms-cxr": Source(
         "MS-CXR 0.1 or 1.1.0 with images of MIMIC-CXR-JPG and reports of MIMIC-CXR",
         "ms_cxr:open_ms_cxr",
-        {"version": "0.1 or 1.1.0 where both lie there; the newer one", "format": "csv or json where both lie there"},
+        {
+            "version": "0.1 or 1.1.0, where both lie there (1.1.0)",
+            "format": "csv or json, where both lie there (csv)",
+            "split": "ms-cxr, the release's own, or mimic, that of MIMIC-CXR-JPG (ms-cxr)",
+        },
     ),
     "chestx-ray8": Source("ChestX-ray8, the boxes of BBox_List_2017.csv", "chestxray8:open_chestxray8"),
 }

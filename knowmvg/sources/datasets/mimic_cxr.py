@@ -136,7 +136,7 @@ class MimicCopy:
         return next((path for name in names if (path := find_table(self.images, name))), None)
 
     def metadata(self) -> Iterator[MimicEntry | Fault]:
-        """The lines of the metadata. Raises ``ManifestError`` where the table is missing or is not the published one."""
+        """The lines of the metadata. Raises ``ManifestError`` where the table is missing or has other columns."""
         path = self._needed(METADATA)
         yield from _parsed(read_table(path, [*_KEYS, _VIEW, _ROWS, _COLUMNS], optional=_UNREAD), _entry)
 

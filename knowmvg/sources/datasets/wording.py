@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from knowmvg.core.records import Assertion, Section, Side
@@ -38,10 +38,16 @@ def find_phrase(report: str, phrase: str) -> Standing:
     return Standing()
 
 
-def joined_report(phrases: Sequence[str]) -> str:
-    """Phrases as a text of sentences, each once: what stands for the report of a set that has none."""
-    sentences = (" ".join(phrase.split()) for phrase in dict.fromkeys(phrases))
-    return " ".join(f"{text}." if text[-1:].isalnum() or text[-1:] == ")" else text for text in sentences if text)
+def joined_report(phrases: Iterable[str]) -> tuple[str, dict[str, Standing]]:
+    """Phrases as sentences, each once, and where each stands: what takes the place of a report where there is none."""
+    text, places = "", dict[str, Standing]()
+    for phrase in dict.fromkeys(phrases):
+        sentence = " ".join(phrase.split())
+        start = len(text) + 1 if text else 0
+        text = f"{text} {sentence}".strip()
+        places[phrase] = Standing((start, len(text)))
+        text += "" if text.endswith((".", "!", "?")) else "."
+    return text, places
 
 
 @dataclass(frozen=True, slots=True)
