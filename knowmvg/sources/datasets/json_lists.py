@@ -1,4 +1,4 @@
-"""Lists in JSON files one element at a time, each with its place for messages; the file is never in memory as a whole."""
+"""Lists in JSON files one element at a time, with its place for messages; never the whole file in memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import BufferedIOBase, TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ijson
 
@@ -133,7 +133,7 @@ def _reading(path: Path) -> Iterator[_Utf8]:
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == _MAGIC
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+        with gzip.GzipFile(path, "rb") if packed else path.open("rb") as stream:
             yield _Utf8(path, stream)
     except (ijson.JSONError, UnicodeError, RecursionError) as error:
         got = f"{path} is no JSON in UTF-8 ({type(error).__name__})"
@@ -146,7 +146,7 @@ def _reading(path: Path) -> Iterator[_Utf8]:
 class _Utf8:
     """A stream whose bytes are UTF-8 without mark, of limited length, as the parser wants them."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+    def __init__(self, path: Path, stream: BufferedIOBase) -> None:
         self._path, self._left, self._head = path, MAX_BYTES, stream.read(3)
         self._bytes, self._text = stream, None
         if self._head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):

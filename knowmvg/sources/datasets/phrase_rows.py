@@ -1,14 +1,16 @@
-"""Phrases of the manifest from a text with boxes: what the words say of the place, and where they stand in the report."""
+"""Phrases of the manifest from texts with boxes: what the words say of the place, where they stand in the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from knowmvg.core.records import Assertion
-from knowmvg.sources.datasets.wording import Reading, find_phrase, read_phrase
+from knowmvg.core.records import Assertion, Phrase
+from knowmvg.knowledge.patterns import split_words
+from knowmvg.sources.datasets.wording import Reading, find_phrase, joined_report
 from knowmvg.sources.manifest import Box, PhraseRow
 from knowmvg.sources.report import read_report
+from knowmvg.sources.report.location import name_place
 
 _REMEMBERED = 4_096  # phrases; label sets repeat theirs
 
@@ -22,33 +24,47 @@ def phrase_row(
         text: the phrase as the source has it.
         finding: the canonical finding, or ``None``.
         boxes: xyxy, as the source has them; none for a finding that is not placed.
-        assertion: what the source says. Boxes of a finding that is not placed are a contradiction: ``ValueError``.
+        assertion: what the source says. By default what the words say, except that a phrase with boxes is on the
+            image: where the words deny it, it is ``present`` all the same.
+
+    Raises:
+        ValueError: boxes with an assertion that is not placed on the image.
     """
     placed = tuple(sorted(boxes))
-    reading = _placed(text, finding) if placed else _unplaced(text, finding)
-    said = reading.assertion if assertion is None else assertion
+    reading = _read(text, finding)
+    said = assertion or (Assertion.PRESENT if placed and not reading.assertion.placed else reading.assertion)
     if placed and not said.placed:
         raise ValueError(f"expected no boxes for a phrase that is {said}, got {len(placed)}")
     return PhraseRow(text=text, finding=finding, boxes=placed, assertion=said, side=reading.side, zone=reading.zone)
 
 
-def stand_in(report: str, phrases: Iterable[PhraseRow]) -> tuple[PhraseRow, ...]:
-    """Phrases with their characters and section in a report that holds them word for word."""
-    found = []
-    for phrase in phrases:
-        standing = find_phrase(report, phrase.text)
-        found.append(phrase.model_copy(update={"span": standing.span, "section": standing.section}))
-    return tuple(found)
+def only_finding(text: str) -> str | None:
+    """The canonical finding that a phrase names, ``None`` where our reader sees none or several."""
+    findings = {one.finding for one in _mentions(text)}
+    return findings.pop() if len(findings) == 1 else None
+
+
+def with_report(report: str, phrases: Sequence[PhraseRow]) -> tuple[str, tuple[PhraseRow, ...]]:
+    """A report and the phrases with their characters and section in it, where they are there word for word.
+
+    Where the set has no report (an empty text), the phrases joined stand for it.
+    """
+    texts = [phrase.text for phrase in phrases]
+    report, places = (report, {text: find_phrase(report, text) for text in texts}) if report else joined_report(texts)
+    update = {text: {"span": place.span, "section": place.section} for text, place in places.items()}
+    return report, tuple(phrase.model_copy(update=update[phrase.text]) for phrase in phrases)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _placed(text: str, finding: str | None) -> Reading:
-    return read_phrase(text, finding)
+def _mentions(text: str) -> tuple[Phrase, ...]:
+    return tuple(read_report(text).phrases)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _unplaced(text: str, finding: str | None) -> Reading:
-    """As ``read_phrase`` for a phrase without boxes, which may well be absent or earlier."""
-    named = read_report(text).phrases
+def _read(text: str, finding: str | None) -> Reading:
+    """What is said of the finding or of the only one; without any, the place that the words name (anatomy, say)."""
+    named = _mentions(text)
     chosen = [one for one in named if one.finding == finding] or (named if len(named) == 1 else ())
-    return Reading(chosen[0].side, chosen[0].zone, chosen[0].assertion) if chosen else Reading()
+    if chosen:
+        return Reading(chosen[0].side, chosen[0].zone, chosen[0].assertion)
+    return Reading() if named else Reading(*name_place(split_words(text)))

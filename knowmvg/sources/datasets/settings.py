@@ -29,3 +29,8 @@ def word(options: Mapping[str, str], name: str, default: str) -> str:
     if not (value.isascii() and value.isalnum()):
         raise RecipeError(f"{name} as letters and digits", repr(value), "Correct the option.")
     return value
+
+
+def flag(options: Mapping[str, str], name: str, default: bool) -> bool:
+    """``yes`` or ``no``. Raises ``RecipeError``."""
+    return choice({name: options.get(name, "yes" if default else "no")}, name, ("yes", "no")) == "yes"

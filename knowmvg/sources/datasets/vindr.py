@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -33,13 +33,12 @@ from knowmvg.core.records import Assertion, normalised
 from knowmvg.sources.datasets.categories import categories_of
 from knowmvg.sources.datasets.fusing import fuse
 from knowmvg.sources.datasets.gathering import Gathering
-from knowmvg.sources.datasets.phrase_rows import phrase_row, stand_in
+from knowmvg.sources.datasets.phrase_rows import phrase_row, with_report
 from knowmvg.sources.datasets.placing import box_from_xyxy
 from knowmvg.sources.datasets.reader import DatasetFacts, Fault, Places
 from knowmvg.sources.datasets.settings import choice, count, word
 from knowmvg.sources.datasets.stored import identifier
 from knowmvg.sources.datasets.tables import TableRow, UnusableError, find_table, read_table
-from knowmvg.sources.datasets.wording import joined_report
 from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
 
 DISEASES = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other disease", "Other diseases")
@@ -65,7 +64,10 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one row says: a box of a finding, no finding (``says_nothing``), or labels of the whole image."""
+    """What one row says: a box of a finding, no finding (``says_nothing``), or labels of the whole image.
+
+    A finding without a box had a row that cannot be used: what is left of it would be an incomplete label.
+    """
 
     split: str
     reader: str
@@ -75,6 +77,7 @@ class _Seen:
     file: str
     line: int
     says_nothing: bool = False
+    broken: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:  # lists, where it comes from JSON
         object.__setattr__(self, "box", None if self.box is None else tuple(self.box))
@@ -102,7 +105,7 @@ def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
         next(_labels(part), None)
     notes = (*_NOTES, "Licence: the rules of the competition.") if kaggle else _NOTES
     licence = "rules of the competition on Kaggle" if kaggle else _LICENCE
-    facts = DatasetFacts("vindr-cxr", version, licence, True, "https://physionet.org/content/vindr-cxr/", notes)
+    facts = DatasetFacts("VinDr-CXR", version, licence, True, "https://physionet.org/content/vindr-cxr/", notes)
     return VinDrReader(
         facts,
         places.images or places.root,
@@ -158,12 +161,15 @@ class VinDrReader:
         for one in seen:
             if one.finding is not None and one.box is not None:
                 drawn.setdefault(one.finding, []).append((one.reader, one.box))
+        for one in seen:
+            if one.finding is not None and one.box is None:
+                drawn.pop(one.finding, None)
         agreed = {name: _agreed(boxes, needed, self.fusing) for name, boxes in drawn.items()}
         phrases = [_phrase(name, boxes) for name, boxes in agreed.items() if boxes]
         if self.diseases:
             votes = Counter(name for one in seen for name in one.diseases)
             phrases += [_phrase(name, ()) for name, readers in votes.items() if readers >= needed]
-        report = joined_report([phrase.text for phrase in phrases])
+        report, standing = with_report("", phrases)
         return StudyRow(
             id=study,
             patient=image,
@@ -172,7 +178,7 @@ class VinDrReader:
             width=0,
             height=0,
             report=report,
-            phrases=stand_in(report, phrases),
+            phrases=standing,
             source=f"{seen[0].file}:{seen[0].line}",
         )
 
@@ -212,32 +218,41 @@ def _gather(part: _Part, images: Gathering) -> Iterator[Fault]:
                 continue
             try:
                 image = identifier(row.text("image_id"))
-                one, doubt = reading(part, row)
+                one = reading(part, row)
             except UnusableError as reason:
                 yield row.fault(reason)
                 continue
             images.add(image, asdict(one))
-            if doubt is not None:
-                yield row.mended(*doubt)
+            yield from _doubts(row, one)
 
 
-def _seen(part: _Part, row: TableRow) -> tuple[_Seen, tuple[str, str] | None]:
+def _seen(part: _Part, row: TableRow) -> _Seen:
     reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
     name = row.text("class_name")
-    if normalised(name) == normalised(NOTHING):
-        stray = any(row.values[corner].casefold() not in ("", "nan") for corner in CORNERS)
-        doubt = ("box of no finding", "a box beside 'No finding'; dropped") if stray else None
-        return _Seen(part.split, reader, None, None, (), row.file, row.line, says_nothing=True), doubt
-    x1, y1, x2, y2 = (row.number(corner) for corner in CORNERS)
-    known = categories_of("vindr-cxr").knows(name)
-    doubt = None if known else ("unknown category", "no label of the release; its name is kept, without a finding")
-    return _Seen(part.split, reader, name, box_from_xyxy(x1, y1, x2, y2), (), row.file, row.line), doubt
+    nothing = normalised(name) == normalised(NOTHING)
+    one = _Seen(part.split, reader, None if nothing else name, None, (), row.file, row.line, says_nothing=nothing)
+    if nothing:
+        return one
+    try:
+        x1, y1, x2, y2 = (row.number(corner) for corner in CORNERS)
+        return replace(one, box=box_from_xyxy(x1, y1, x2, y2))
+    except UnusableError as reason:
+        return replace(one, broken=(reason.kind, reason.detail))
 
 
-def _labelled(part: _Part, row: TableRow) -> tuple[_Seen, None]:
+def _doubts(row: TableRow, one: _Seen) -> Iterator[Fault]:
+    if one.broken is not None:
+        yield row.fault(UnusableError(*one.broken))
+    if one.says_nothing and any(row.values[corner].casefold() not in ("", "nan") for corner in CORNERS):
+        yield row.mended("box of no finding", "a box beside 'No finding'; dropped")
+    if one.finding is not None and not categories_of("vindr-cxr").knows(one.finding):
+        yield row.mended("unknown category", "no label of the release; its name is kept, without a finding")
+
+
+def _labelled(part: _Part, row: TableRow) -> _Seen:
     reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
     flags = [name for name in DISEASES if row.values.get(name) and row.number(name) > 0]
-    return _Seen(part.split, reader, None, None, tuple(flags), row.file, row.line), None
+    return _Seen(part.split, reader, None, None, tuple(flags), row.file, row.line)
 
 
 def _boxes(part: _Part) -> Iterator[TableRow | Fault]:
