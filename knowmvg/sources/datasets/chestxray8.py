@@ -68,7 +68,7 @@ class ChestXray8:
         self.facts = DatasetFacts(
             name="ChestX-ray8",
             version="2017",
-            licence="NIH Clinical Center: no restrictions; name the NIH Clinical Center and cite Wang et al., CVPR 2017",
+            licence="no restrictions on use; name the NIH Clinical Center and cite Wang et al., CVPR 2017",
             credentialed=False,
             source="https://nihcc.app.box.com/v/ChestXray-NIHCC",
             notes=("the set has no reports: the text of a study is its findings in words",),

@@ -1,15 +1,15 @@
 """MS-CXR 0.1 and 1.1.0: phrases of eight findings with boxes by radiologists, on images of MIMIC-CXR.
 
-Boecking et al., ECCV 2022; PhysioNet ``ms-cxr``. Release 0.1 holds ``MS_CXR_Local_Alignment_v1.0.0.{csv,json}``, release
-1.1.0 ``MS_CXR_Local_Alignment_v1.1.0.{csv,json}`` with an official ``split``. The layout was taken from public loaders,
-since the files are credentialed and were not seen::
+Boecking et al., ECCV 2022; PhysioNet ``ms-cxr``. Release 0.1 holds ``MS_CXR_Local_Alignment_v1.0.0.{csv,json}``,
+release 1.1.0 ``MS_CXR_Local_Alignment_v1.1.0.{csv,json}`` with an official ``split``. The layout was taken from public
+loaders, since the files are credentialed and were not seen::
 
     csv   category_name, label_text, path, x, y, w, h, image_width, image_height, dicom_id[, split]
     json  info.version; categories [id, name]; images [id, file_name, path, width, height];
           annotations [id, image_id, category_id, bbox, label_text[, split]]
 
-Boxes are left, top, width and height in pixels of the original image; ``path`` is relative to MIMIC-CXR-JPG. All phrases
-of an image make one study; rows with the same image, category and text are one phrase with several boxes.
+Boxes are left, top, width and height in pixels of the original image; ``path`` is relative to MIMIC-CXR-JPG. All
+phrases of an image make one study; rows with the same image, category and text are one phrase with several boxes.
 """
 
 from __future__ import annotations
@@ -109,9 +109,11 @@ class MsCxr:
             source="PhysioNet ms-cxr; Boecking et al., ECCV 2022, doi:10.1007/978-3-031-20059-5_1",
             notes=notes,
         )
-        form = FORMATS["json" if path.suffix.casefold() == ".json" else "csv"]
-        self._entries = lambda: form(path)
         next(self._entries(), None)  # the header is that of the release, or this says so
+
+    def _entries(self) -> Iterator[Annotation | Fault]:
+        form = FORMATS["json" if self.path.suffix.casefold() == ".json" else "csv"]
+        return form(self.path, split=self.facts.version != "0.1")
 
     def read(self) -> Iterator[StudyRow | Fault]:
         """A study for each image with phrases, in the order of the file; the faults of the file come first."""

@@ -55,9 +55,12 @@ class Annotation:
         return Fault(kind, self.file, self.row, detail, kept=True)
 
 
-def read_csv(path: Path) -> Iterator[Annotation | Fault]:
-    """The rows of the table. Raises ``ManifestError`` for a file that is not in the published layout."""
-    for row in read_table(path, COLUMNS, optional=("split",)):
+def read_csv(path: Path, *, split: bool) -> Iterator[Annotation | Fault]:
+    """The rows of the table; ``split`` says whether the release has that column.
+
+    Raises ``ManifestError`` for a file that is not in the published layout.
+    """
+    for row in read_table(path, (*COLUMNS, "split") if split else COLUMNS):
         if isinstance(row, Fault):
             yield row
             continue
@@ -82,20 +85,28 @@ def _of_row(row: TableRow) -> Annotation:
     )
 
 
-def read_json(path: Path) -> Iterator[Annotation | Fault]:
-    """The annotations of the COCO file. Raises ``ManifestError`` for a file that is not in the published layout."""
+def read_json(path: Path, *, split: bool) -> Iterator[Annotation | Fault]:
+    """The annotations of the COCO file; ``split`` says whether the release has one with each.
+
+    Raises ``ManifestError`` for a file that is not in the published layout.
+    """
     data = _loaded(path)
     categories = {_key(path, item): item.get("name") for item in _listed(path, data, "categories")}
     images = {_key(path, item): item for item in _listed(path, data, "images")}
     for row, item in enumerate(_listed(path, data, "annotations"), 1):
         try:
-            yield _of_item(path.name, row, item, images, categories)
+            yield _of_item(path.name, row, item, images, categories, split)
         except UnusableError as reason:
             yield Fault(reason.kind, path.name, row, reason.detail, kept=False)
 
 
 def _of_item(
-    file: str, row: int, item: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]], categories: Mapping[Any, Any]
+    file: str,
+    row: int,
+    item: Mapping[str, Any],
+    images: Mapping[Any, Mapping[str, Any]],
+    categories: Mapping[Any, Any],
+    split: bool,
 ) -> Annotation:
     image, category = _referred(item, "image_id", images), _referred(item, "category_id", categories)
     box = item.get("bbox")
@@ -111,7 +122,7 @@ def _of_item(
         size=(width, height),
         category=_string({"category": category}, "category"),
         text=_phrase(_string(item, "label_text")),
-        split=official_split(_string(item, "split")) if "split" in item else "",
+        split=official_split(_string(item, "split")) if split else "",
         xywh=(box[0], box[1], box[2], box[3]),
     )
 
@@ -172,4 +183,6 @@ def _string(item: Mapping[str, Any], name: str) -> str:
     value = item.get(name)
     if not isinstance(value, str) or not value.strip():
         raise UnusableError("wrong type" if value else "empty field", f"no text in {name!r}")
+    if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UnusableError("wrong type", f"half a character (a lone surrogate) in {name!r}")
     return value.strip()

@@ -23,6 +23,7 @@ from knowmvg import __version__
 from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.phantom.cohort import SPLITS, Member, ScenesOf, sample_cohort, simulate_patient, write_member
+from knowmvg.sources.whole_folder import move_into_place, partial_folder
 
 DATASET_SCHEMA = "knowmvg.dataset/1"
 MIN_SIZE, MAX_SIZE = 64, 2048
@@ -74,14 +75,14 @@ def write_dataset(
     """
     shares = _checked(studies, seed, size, workers, splits)
     _check_free(out, overwrite)
-    part = out.with_name(f".{out.name}.part")
+    part = partial_folder(out)
     try:
         settings = {"studies": studies, "seed": seed, "size": size, "splits": shares, "knowmvg": __version__}
         _prepare(part, json.dumps(settings))
         cohort = list(sample_cohort(part, studies, seed, size, shares, scenes_of))
         _run(cohort, workers or os.cpu_count() or 1, studies, progress)
         summary = _finish(part, cohort, settings)
-        _move(part, out)
+        move_into_place(part, out)
     except OSError as error:
         todo = "Free the disk or choose another folder; the same call goes on where this one stopped."
         raise ManifestError(f"a folder that can be written at {out}", str(error), todo) from error
@@ -179,15 +180,3 @@ def _counts(rows: Sequence[StudyRow]) -> dict[str, dict[str, Any]]:
             "unmentioned": sum(len(row.unmentioned) for row in mine),
         }
     return counts
-
-
-def _move(part: Path, out: Path) -> None:
-    """Put the finished folder in its place; one that it replaces is deleted only after that."""
-    old = out.with_name(f".{out.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
-    if old.exists():
-        shutil.rmtree(old)

@@ -1,0 +1,104 @@
+"""``knowmvg prepare``: a data set's own files to a data set folder of this project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.interfaces.cli import console
+from knowmvg.sources.datasets import SOURCES, open_reader
+from knowmvg.sources.datasets.reader import Places
+
+if TYPE_CHECKING:
+    from knowmvg.sources.prepare import Prepared
+    from knowmvg.sources.prepare.summary import Table
+
+SOURCE_HELP = "The data set: " + "; ".join(f"{name}, {source.title}" for name, source in SOURCES.items()) + "."
+SETTINGS_HELP = "A setting of the data set. " + " ".join(
+    f"{name}: " + "; ".join(f"{key}={what}" for key, what in source.options.items()) + "."
+    for name, source in SOURCES.items()
+    if source.options
+)
+
+
+def prepare(
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP, show_default=False)],
+    root: Annotated[Path, typer.Option(help="Folder of the download.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; new or empty.", show_default=False)],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images.", show_default="--root")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(help="Folder of the reports, where the set has them apart.", show_default=False)
+    ] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="File or folder of the annotations.", show_default="found in --root")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SETTINGS_HELP, show_default=False)
+    ] = None,
+    skip_faulty: Annotated[
+        bool, typer.Option("--skip-faulty", help="Leave out what cannot be used and count it; else it is an error.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every image with SHA256SUMS.txt, which reads each in full.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier data set.")] = False,
+) -> None:
+    """Turn your own copy of a data set into a data set folder: manifest, notes, summary. Images stay where they are.
+
+    Nothing leaves this machine. A run that was cut off goes on where it stopped when it is started again. docs/data.md
+    says what to download and how the folders must lie.
+    """
+    from knowmvg.sources.prepare import prepare as prepare_rows  # matplotlib takes a second to import
+
+    reader = open_reader(source, _places(root, images, reports, annotations), _pairs(settings or []))
+    with console.stage_bars() as progress:
+        prepared = prepare_rows(
+            reader, out, skip_faulty=skip_faulty, verify_images=verify, overwrite=overwrite, progress=progress
+        )
+    _show(prepared)
+    files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
+    command = f"knowmvg train recipes/demo.yaml data.folder={out}"
+    ready = {"train", "val"} <= prepared.notes.counts.keys()
+    console.show_written(files, command if ready else f"give the studies their splits, then {command}")
+
+
+def _places(root: Path, images: Path | None, reports: Path | None, annotations: Path | None) -> Places:
+    for option, folder in (("--root", root), ("--images", images), ("--reports", reports)):
+        if folder is not None and not folder.is_dir():
+            raise ManifestError(f"a folder for {option}", f"none at {folder}", "Check the path.")
+    return Places(root, images, reports, annotations)
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in settings]
+    wrong = [
+        setting for setting, (key, mark, value) in zip(settings, pairs, strict=True) if not (key and mark and value)
+    ]
+    if wrong:
+        raise typer.BadParameter(f"expected KEY=VALUE; got {wrong[0]!r}", param_hint="--set")
+    return {key: value for key, _, value in pairs}
+
+
+def _show(prepared: Prepared) -> None:
+    from knowmvg.sources.prepare.summary import fault_table, finding_table, remarks, split_table
+
+    if prepared.taken_up:
+        console.err().print(f"went on after {prepared.taken_up:,} rows of an earlier run")
+    _print(split_table(prepared.notes))
+    _print(finding_table(prepared.notes, prepared.tally), wide=("finding",))
+    if prepared.notes.faults:
+        _print(fault_table(prepared.notes), wide=("fault",))
+    console.show_warnings(remarks(prepared.notes))
+
+
+def _print(contents: Table, wide: tuple[str, ...] = ()) -> None:
+    header, rows = contents
+    table = console.plain_table(*header, wide=wide)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    console.out().print(table)
