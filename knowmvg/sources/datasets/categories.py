@@ -17,15 +17,14 @@ CATEGORIES_SCHEMA = "knowmvg.categories/1"
 
 
 class Categories(BaseModel):
-    """The categories of one data set: ``findings`` by category, ``descriptions`` in a sentence where there are any."""
+    """The categories of one data set; ``findings`` is by category, and ``source`` says where their names come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(min_length=10)
     findings: dict[str, str | None]
-    descriptions: dict[str, str] = Field(default_factory=dict)
 
-    @field_validator("findings", "descriptions")
+    @field_validator("findings")
     @classmethod
     def _by_plain_name(cls, table: dict[str, str | None]) -> dict[str, str | None]:
         plain = {normalised(name): value for name, value in table.items()}
@@ -40,11 +39,6 @@ class Categories(BaseModel):
     def knows(self, category: str) -> bool:
         """Whether the category is in the table, with a counterpart or without."""
         return normalised(category) in self.findings
-
-    def description(self, category: str) -> str:
-        """What the category looks like on a radiograph, in a sentence. Raises ``KeyError`` where there is none."""
-        return self.descriptions[normalised(category)]
-
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -6,12 +6,12 @@ size) may stand in each of its rows or in one; two different values are a contra
 
 Options, each the name of a column and by default what it is called here: ``image`` (the file's name in the folder of
 images), ``phrase``, ``category``, ``assertion``, ``study``, ``patient``, ``split``, ``report``, ``width``, ``height``.
-Only ``image``, one of ``phrase`` and ``category``, and the columns of the box must be there; a column named by an option
-must be there too. ``box`` is ``xyxy`` (the default), ``xywh`` or ``cxcywh``; ``box_columns`` are its four columns,
-joined by commas (``x1,y1,x2,y2``, ``x,y,w,h`` or ``cx,cy,w,h``). ``coordinates`` is ``pixels`` (the default) or
-``normalised``, fractions of the image's sides. ``delimiter`` is ``comma``, ``semicolon`` or ``tab``; ``suffix`` is added
-to the image's name where the table leaves it out. ``name`` and ``credentialed`` (``yes``, the default, or ``no``) are of
-the set.
+Only ``image``, one of ``phrase`` and ``category``, and the columns of the box must be there; a column that an option
+names must be there too. ``box`` is ``xyxy`` (the default), ``xywh`` or ``cxcywh``; ``box_columns`` are its four
+columns, joined by commas (``x1,y1,x2,y2``, ``x,y,w,h`` or ``cx,cy,w,h``). ``coordinates`` is ``pixels`` (the default)
+or ``normalised``, fractions of the image's sides. ``delimiter`` is ``comma``, ``semicolon`` or ``tab``; ``suffix`` is
+added to the image's name where the table leaves it out. ``name`` and ``credentialed`` (``yes``, the default, or ``no``)
+are of the set.
 
 The layout is the user's, so nothing of it could be verified. Images without a patient count as patients of their own;
 without a report, the phrases joined stand for it.
@@ -126,9 +126,8 @@ class CsvReader:
         try:
             facts = _facts(image, file, line, [said for _, _, said, _, _ in rows])
             if self.layout.normalised and not facts.width:
-                facts = replace(
-                    facts, **dict(zip(("width", "height"), stored_size(self.image_root, image), strict=True))
-                )
+                width, height = stored_size(self.image_root, image)
+                facts = replace(facts, width=width, height=height)
         except UnusableError as reason:
             yield Fault(reason.kind, file, line, reason.detail, kept=False)
             return
@@ -145,7 +144,7 @@ class CsvReader:
         yield from grouped_study(facts, drawn)
 
     def _drawn(self, row: TableRow) -> tuple[Drawn | None, list[float] | None]:
-        """The phrase of a row and its four numbers, ``None`` where it has none; neither for an image without findings."""
+        """The phrase of a row and its four numbers, each ``None`` where there is none."""
         category = self.layout.value(row, "category")
         text = self.layout.value(row, "phrase") or category
         empty = all(row.values[name].casefold() in ("", "nan") for name in self.layout.corners)

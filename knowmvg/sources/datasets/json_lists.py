@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import ijson
 
@@ -134,7 +134,7 @@ def _reading(path: Path) -> Iterator[_Utf8]:
         with path.open("rb") as stream:
             packed = stream.read(2) == _MAGIC
         with gzip.GzipFile(path, "rb") if packed else path.open("rb") as stream:
-            yield _Utf8(path, stream)
+            yield _Utf8(path, cast(IO[bytes], stream))
     except (ijson.JSONError, UnicodeError, RecursionError) as error:
         got = f"{path} is no JSON in UTF-8 ({type(error).__name__})"
         raise ManifestError("a JSON file", got, _RESTORE) from error
@@ -146,7 +146,7 @@ def _reading(path: Path) -> Iterator[_Utf8]:
 class _Utf8:
     """A stream whose bytes are UTF-8 without mark, of limited length, as the parser wants them."""
 
-    def __init__(self, path: Path, stream: BufferedIOBase) -> None:
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
         self._path, self._left, self._head = path, MAX_BYTES, stream.read(3)
         self._bytes, self._text = stream, None
         if self._head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):

@@ -44,6 +44,17 @@ def only_finding(text: str) -> str | None:
     return findings.pop() if len(findings) == 1 else None
 
 
+def mentioned_findings(question: str, answer: str) -> frozenset[str]:
+    """The canonical findings of a question and its answer that are on the image.
+
+    What the answer itself denies is none, and a plain "no" denies what was asked.
+    """
+    denied = answer.strip().casefold().rstrip(".").split(",")[0] == "no"
+    asked = () if denied else _mentions(question)
+    found = {one.finding for one in asked} | {one.finding for one in _mentions(answer) if one.assertion.placed}
+    return frozenset(name for name in found if name is not None)
+
+
 def with_report(report: str, phrases: Sequence[PhraseRow]) -> tuple[str, tuple[PhraseRow, ...]]:
     """A report and the phrases with their characters and section in it, where they are there word for word.
 
