@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.datasets.reader import Fault
@@ -168,10 +168,10 @@ def _text(path: Path) -> Iterator[IO[str]]:
         raise ManifestError("a table that can be read", got, "Check the path, or download the file again.") from error
 
 
-def _bytes(path: Path) -> IO[bytes]:
+def _bytes(path: Path) -> BinaryIO:
     with path.open("rb") as stream:
         packed = stream.read(2) == _MAGIC
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 def _encoding(path: Path) -> str:

@@ -54,7 +54,7 @@ class Journal:
         for name, digest in self._digests.items():
             if note:
                 with (folder / name).open("rb") as stream:
-                    for chunk in iter(lambda stream=stream: stream.read(_CHUNK), b""):
+                    while chunk := stream.read(_CHUNK):
                         digest.update(chunk)
             self._files[name] = (folder / name).open("ab")
 

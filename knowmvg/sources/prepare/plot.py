@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from knowmvg.sources.prepare.summary import split_name
 from knowmvg.sources.prepare.tally import GRID, SIZES, Counts, Tally
@@ -57,6 +58,7 @@ def _findings(axes: Axes, tally: Tally) -> None:
     axes.tick_params(axis="y", length=0)
     further = len(ranked) - len(shown)
     axes.set(title="Boxes by finding" + (f" ({further} rarer findings not shown)" if further else ""), xlabel="boxes")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if shown:
         axes.legend(loc="lower right")
 
@@ -69,6 +71,7 @@ def _sizes(axes: Axes, tally: Tally) -> None:
     axes.bar(edges, grouped, width=step / SIZES, align="edge", color=_COLOURS[0], edgecolor="white", linewidth=0.5)
     axes.set(title="Size of the boxes", xlabel="square root of the share of the image's area", ylabel="boxes")
     axes.set_xlim(0, 1)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _map(figure: Figure, axes: Axes, cells: Any, title: str, unit: str) -> None:

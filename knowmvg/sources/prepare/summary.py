@@ -9,7 +9,7 @@ from knowmvg.sources.prepare.checksums import CHANGED, SUMS, UNLISTED
 from knowmvg.sources.prepare.tally import Tally
 from knowmvg.sources.prepared import PreparedNotes
 
-Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Table = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 CREDENTIALED = (
     "Credentialed data: neither this folder nor anything made of its texts may be given to others or sent to a service "
     "(the data use agreement of the source)."
