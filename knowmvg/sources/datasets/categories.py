@@ -40,6 +40,7 @@ class Categories(BaseModel):
         """Whether the category is in the table, with a counterpart or without."""
         return normalised(category) in self.findings
 
+
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
