@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ from knowmvg.sources.datasets.reader import Fault
 from knowmvg.sources.datasets.tables import UnusableError, finite
 
 MAX_BYTES = 16 * 2**30  # unpacked
+MAX_OBJECT = 64 * 2**20
+MAX_DEPTH = 64
 MAX_TEXT = 1_000_000  # characters
+_OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
 _MAGIC = b"\x1f\x8b"
 _RESTORE = "Restore the published file, or correct it."
 
@@ -108,23 +112,45 @@ def read_list(path: Path, key: str | None = None) -> Iterator[JsonItem | Fault]:
 def has_list(path: Path, key: str | None = None) -> bool:
     """Whether there is a list at ``key``. Raises ``ManifestError`` for a file that is no JSON up to there."""
     with _reading(path) as stream:
-        return any(
-            prefix == (key or "") and event == "start_array" for prefix, event, _ in ijson.parse(stream, use_float=True)
-        )
+        return any(prefix == (key or "") and event == "start_array" for prefix, event, _ in _events(path, stream))
 
 
 def read_object(path: Path) -> Mapping[str, Any]:
-    """A small JSON file that holds one object. Raises ``ManifestError`` for anything else."""
+    """A JSON file of at most ``MAX_OBJECT`` bytes that holds one object. Raises ``ManifestError`` for anything else."""
     with _reading(path) as stream:
-        found = next(iter(ijson.items(stream, "", use_float=True)), None)
+        text = b"".join(iter(lambda: stream.read(1 << 20), b""))
+        if len(text) > MAX_OBJECT:
+            raise ManifestError(f"at most {MAX_OBJECT} bytes", f"{len(text)} in {path}", _RESTORE)
+        found = json.loads(text, parse_constant=_no_number)
     if not isinstance(found, dict):
         raise ManifestError("a JSON object", f"something else in {path}", _RESTORE)
     return found
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"expected a number, got {name}")
+
+
 def _elements(path: Path, prefix: str) -> Iterator[Any]:
     with _reading(path) as stream:
-        yield from ijson.items(stream, prefix, use_float=True)
+        yield from ijson.items(_events(path, stream), prefix)
+
+
+def _events(path: Path, stream: _Utf8) -> Any:
+    """The events with their prefixes, which grow with the depth: a file that is too deep is refused before."""
+    return ijson.parse(_not_too_deep(path, ijson.basic_parse(stream, use_float=True)))
+
+
+def _not_too_deep(path: Path, events: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    depth = 0
+    for event in events:
+        if event[0] in _OPENING:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ManifestError(f"JSON of at most {MAX_DEPTH} levels", f"more in {path}", _RESTORE)
+        elif event[0] in _CLOSING:
+            depth -= 1
+        yield event
 
 
 @contextmanager
@@ -135,7 +161,7 @@ def _reading(path: Path) -> Iterator[_Utf8]:
             packed = stream.read(2) == _MAGIC
         with gzip.GzipFile(path, "rb") if packed else path.open("rb") as stream:
             yield _Utf8(path, cast(IO[bytes], stream))
-    except (ijson.JSONError, UnicodeError, RecursionError) as error:
+    except (ijson.JSONError, ValueError, RecursionError) as error:
         got = f"{path} is no JSON in UTF-8 ({type(error).__name__})"
         raise ManifestError("a JSON file", got, _RESTORE) from error
     except (OSError, EOFError, zlib.error) as error:

@@ -173,7 +173,8 @@ def test_an_image_in_both_parts(release: Release) -> None:
     release.test += [["a1", EFFUSION, 1, 2, 3, 4]]
     rows, faults = read_all(release.open())
     assert not rows
-    assert [(f.kind, f.file, f.row, f.kept) for f in faults] == [("image in two splits", "annotations_test.csv", 2, False)]
+    (fault,) = faults
+    assert (fault.kind, fault.file, fault.row, fault.kept) == ("image in two splits", "annotations_test.csv", 2, False)
 
 
 @pytest.mark.parametrize("column", TRAIN)
