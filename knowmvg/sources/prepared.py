@@ -97,8 +97,13 @@ def path_within(root: Path, name: str) -> Path | None:
     if not name or "\0" in name or Path(name).is_absolute():
         return None
     path = root / name
-    real, inside = os.path.realpath(path), os.path.realpath(root)
+    real, inside = os.path.realpath(path), _real(root.absolute())
     return path if os.path.commonpath([real, inside]) == inside and real != inside else None
+
+
+@lru_cache(maxsize=64)
+def _real(root: Path) -> str:
+    return os.path.realpath(root)
 
 
 @lru_cache(maxsize=64)

@@ -81,6 +81,8 @@ def test_round_trip(dataset):
     rows = list(read_rows(out))
     assert len(rows) == summary.studies == 24
     assert len({row.id for row in rows}) == 24
+    lines = (out / "manifest.jsonl").read_text().splitlines()
+    assert not any({"view", "source"} & json.loads(line).keys() for line in lines)  # fingerprints stay what they were
     boxes = 0
     for row in rows:
         study = load_study(out, row, masks=True)

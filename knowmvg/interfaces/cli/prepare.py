@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from knowmvg.sources.prepare import Prepared
     from knowmvg.sources.prepare.summary import Table
 
+MOST_ROWS = 40
 SOURCE_HELP = "The data set: " + "; ".join(f"{name}, {source.title}" for name, source in SOURCES.items()) + "."
 SETTINGS_HELP = "A setting of the data set. " + " ".join(
     f"{name}: " + "; ".join(f"{key}={what}" for key, what in source.options.items()) + "."
@@ -53,10 +54,17 @@ def prepare(
     """
     from knowmvg.sources.prepare import prepare as prepare_rows  # matplotlib takes a second to import
 
-    reader = open_reader(source, _places(root, images, reports, annotations), _pairs(settings or []))
+    chosen = _pairs(settings or [])
+    reader = open_reader(source, _places(root, images, reports, annotations), chosen)
     with console.stage_bars() as progress:
         prepared = prepare_rows(
-            reader, out, skip_faulty=skip_faulty, verify_images=verify, overwrite=overwrite, progress=progress
+            reader,
+            out,
+            skip_faulty=skip_faulty,
+            verify_images=verify,
+            overwrite=overwrite,
+            made_with=chosen,
+            progress=progress,
         )
     _show(prepared)
     files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
@@ -96,9 +104,12 @@ def _show(prepared: Prepared) -> None:
 
 def _print(contents: Table, wide: tuple[str, ...] = ()) -> None:
     header, rows = contents
+    shown = rows[:MOST_ROWS]
     table = console.plain_table(*header, wide=wide)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in rows:
+    for row in shown:
         table.add_row(*row)
     console.out().print(table)
+    if len(shown) < len(rows):
+        console.out().print(f"{len(rows) - len(shown)} further lines are in summary.md")

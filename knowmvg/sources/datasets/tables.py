@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, cast
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.datasets.reader import Fault
 
+MAX_LINE = 1 << 20  # characters
 _CHUNK = 1 << 20
 _MAGIC = b"\x1f\x8b"
 _RESTORE = "Restore the published file, or correct it."
@@ -105,7 +106,7 @@ def read_table(
 def _rows(
     path: Path, stream: IO[str], wanted: list[str], further: list[str], delimiter: str
 ) -> Iterator[TableRow | Fault]:
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(path, stream), delimiter=delimiter, strict=True)
     header = _next(path, reader, 1) or []
     places = _places(path, header, [*wanted, *further], wanted)
     strange = [name for i, name in enumerate(header) if name.strip() and i not in places.values()]
@@ -123,6 +124,16 @@ def _rows(
             yield Fault("wrong number of fields", path.name, line, f"{len(fields)} of {width}", kept=False)
             continue
         yield TableRow(path.name, line, {name: fields[place].strip() for name, place in places.items()})
+
+
+def _lines(path: Path, stream: IO[str]) -> Iterator[str]:
+    """The lines of a file, so that one without line ends does not fill the memory."""
+    number = 0
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
+            raise ManifestError("a table", f"more than {MAX_LINE:,} characters in line {number} of {path}", _RESTORE)
+        yield line
 
 
 def _next(path: Path, reader: Iterator[list[str]], line: int) -> list[str] | None:

@@ -18,6 +18,7 @@ from knowmvg.sources.phantom.rows import mask_image, study_row
 from knowmvg.sources.phantom.scene import Scene
 
 SPLITS = ("train", "val", "test")
+NOT_SIMULATED = {"view", "source"}  # left out of the lines: the same seed gives the same manifest as before they came
 _STUDIES_OF_A_PATIENT = (1, 1, 1, 1, 1, 2, 2, 3)
 
 ScenesOf = Callable[[np.random.Generator, int, int], Iterable[Scene]]
@@ -90,7 +91,8 @@ def write_member(member: Member) -> int:
         planes = mask_image(scene)
         Image.fromarray(scene.pixels).save(member.folder / row.image)
         Image.fromarray(planes).save(member.folder / str(row.masks))
-        lines.append({"row": row.model_dump_json(by_alias=True), "pixels": _digest(scene.pixels, planes)})
+        line = row.model_dump_json(by_alias=True, exclude=NOT_SIMULATED)
+        lines.append({"row": line, "pixels": _digest(scene.pixels, planes)})
     draft = member.done.with_suffix(".tmp")
     draft.write_text(json.dumps(lines), encoding="utf-8")
     draft.replace(member.done)

@@ -43,8 +43,9 @@ DISGUISES: dict[str, Callable[[bytes], bytes]] = {
     "gzip with Windows line ends": lambda data: gzip.compress(data.replace(b"\n", b"\r\n")),
     "blank lines at the end": lambda data: data + b"\n\n",
     "empty trailing columns": lambda data: b"".join(line + b",,,\n" for line in data.splitlines()),
-    "blanks around the fields of the header": lambda data: b" , ".join(data.split(b"\n")[0].split(b","))
-    + data[data.index(b"\n") :],
+    "blanks around the fields of the header": lambda data: (
+        b" , ".join(data.split(b"\n")[0].split(b",")) + data[data.index(b"\n") :]
+    ),
 }
 
 
