@@ -13,6 +13,9 @@ consensus of five. A reader who saw nothing has a row of class ``No finding`` wi
 published the training part under other identifiers as ``train.csv`` (``image_id,class_name,class_id,rad_id,...``) with
 14 of the findings and no labels of its test part.
 
+The DICOM files keep only size, pixels and a few such elements; modality and SOP class are gone (the release's own
+code, github.com/vinbigdata-medical/vindr-cxr, lists what stays), so the class is read from the file's meta information.
+
 Not verified on the original files: that every image without a finding has such a row (``image_labels`` is read for
 images that have none), and that no further columns exist. No patient identifiers are published in the tables: each
 image counts as a patient of its own, so splits of this set cannot be shown to be patient-disjoint.
@@ -24,67 +27,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from knowmvg.core.errors import ManifestError
-from knowmvg.core.records import Assertion, normalised
+from knowmvg.core.records import Assertion
 from knowmvg.sources.datasets.categories import categories_of
 from knowmvg.sources.datasets.fusing import fuse
 from knowmvg.sources.datasets.gathering import Gathering
 from knowmvg.sources.datasets.phrase_rows import phrase_row, with_report
-from knowmvg.sources.datasets.placing import box_from_xyxy
 from knowmvg.sources.datasets.reader import DatasetFacts, Fault, Places
 from knowmvg.sources.datasets.settings import choice, count, word
-from knowmvg.sources.datasets.stored import identifier
-from knowmvg.sources.datasets.tables import TableRow, UnusableError, find_table, read_table
+from knowmvg.sources.datasets.vindr_tables import CONSENSUS, Part, Seen, check_headers, find_parts, gather
 from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
 
-DISEASES = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other disease", "Other diseases")
-CORNERS = ("x_min", "y_min", "x_max", "y_max")
-NOTHING = "No finding"
-CONSENSUS = "consensus"
 _LICENCE = "PhysioNet Credentialed Health Data License 1.5.0"
 _NOTES = (
     "No reports: a report is the names of the findings that have boxes.",
     "No patient identifiers: each image counts as a patient of its own.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The files of one official split."""
-
-    split: str
-    boxes: Path
-    labels: Path | None
-    by_reader: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one row says: a box of a finding, no finding (``says_nothing``), or labels of the whole image.
-
-    A finding without a box had a row that cannot be used: what is left of it would be an incomplete label.
-    """
-
-    split: str
-    reader: str
-    finding: str | None
-    box: Box | None
-    diseases: tuple[str, ...]
-    file: str
-    line: int
-    says_nothing: bool = False
-    broken: tuple[str, str] | None = None
-
-    def __post_init__(self) -> None:  # lists, where it comes from JSON
-        object.__setattr__(self, "box", None if self.box is None else tuple(self.box))
-        object.__setattr__(self, "diseases", tuple(self.diseases))
-
-    def fault(self, kind: str, detail: str, *, kept: bool = True) -> Fault:
-        return Fault(kind, self.file, self.line, detail, kept)
 
 
 def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
@@ -99,10 +60,9 @@ def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
         ManifestError: the tables are missing, or their headers are not those of the release.
         RecipeError: an option with a value that it does not have.
     """
-    parts, version, kaggle = _find(places)
+    parts, version, kaggle = find_parts(places)
     for part in parts:
-        next(_boxes(part), None)  # checks the header
-        next(_labels(part), None)
+        check_headers(part)
     notes = (*_NOTES, "Licence: the rules of the competition.") if kaggle else _NOTES
     licence = "rules of the competition on Kaggle" if kaggle else _LICENCE
     facts = DatasetFacts("VinDr-CXR", version, licence, True, "https://physionet.org/content/vindr-cxr/", notes)
@@ -123,7 +83,7 @@ class VinDrReader:
 
     facts: DatasetFacts
     image_root: Path
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     fusing: bool = True
     agreement: int = 1
     diseases: bool = False
@@ -138,15 +98,15 @@ class VinDrReader:
         """The images in the order of the tables, training part first."""
         with Gathering() as images:
             for part in self.parts:
-                yield from _gather(part, images)
+                yield from gather(part, images)
             for image, rows in images:
-                seen = [_Seen(**row) for row in rows]
+                seen = [Seen(**row) for row in rows]
                 if len({one.split for one in seen}) > 1:
                     yield seen[-1].fault("image in two splits", "in the training and in the test part", kept=False)
                 else:
                     yield from self._studies(image, seen)
 
-    def _studies(self, image: str, seen: list[_Seen]) -> Iterator[StudyRow | Fault]:
+    def _studies(self, image: str, seen: list[Seen]) -> Iterator[StudyRow | Fault]:
         clean = yield from _without_repeats(seen)
         if self.fusing:
             yield self._study(image, image, clean, self.agreement)
@@ -154,7 +114,7 @@ class VinDrReader:
         for reader, own in groupby(sorted(clean, key=lambda one: one.reader), key=lambda one: one.reader):
             yield self._study(image, image if reader == CONSENSUS else f"{image}-{reader}", list(own), 1)
 
-    def _study(self, image: str, study: str, seen: list[_Seen], agreement: int) -> StudyRow:
+    def _study(self, image: str, study: str, seen: list[Seen], agreement: int) -> StudyRow:
         split = seen[0].split
         needed = 1 if seen[0].reader == CONSENSUS else agreement
         drawn: dict[str, list[tuple[str, Box]]] = {}
@@ -195,12 +155,12 @@ def _phrase(name: str, boxes: Iterable[Box]) -> PhraseRow:
     return phrase_row(name, finding, boxes, assertion=Assertion.PRESENT)
 
 
-def _without_repeats(seen: list[_Seen]) -> Generator[Fault, None, list[_Seen]]:
+def _without_repeats(seen: list[Seen]) -> Generator[Fault, None, list[Seen]]:
     """The rows of an image, each once; a reader's word of no finding beside a finding of the same reader is dropped."""
-    clean = dict[tuple[object, ...], _Seen]()
+    clean = dict[tuple[object, ...], Seen]()
     for one in seen:
         key = (one.reader, one.finding, one.box, one.diseases)
-        if key in clean:
+        if key in clean and one.broken is None:
             yield one.fault("duplicate row", "the same reader, finding and box as an earlier row; counted once")
         clean.setdefault(key, one)
     busy = {one.reader for one in clean.values() if one.finding is not None}
@@ -208,81 +168,3 @@ def _without_repeats(seen: list[_Seen]) -> Generator[Fault, None, list[_Seen]]:
         if one.says_nothing and one.reader in busy:
             yield one.fault("contradiction", "no finding, and a finding of the same reader, which is kept")
     return list(clean.values())
-
-
-def _gather(part: _Part, images: Gathering) -> Iterator[Fault]:
-    for rows, reading in ((_boxes(part), _seen), (_labels(part), _labelled)):
-        for row in rows:
-            if isinstance(row, Fault):
-                yield row
-                continue
-            try:
-                image = identifier(row.text("image_id"))
-                one = reading(part, row)
-            except UnusableError as reason:
-                yield row.fault(reason)
-                continue
-            images.add(image, asdict(one))
-            yield from _doubts(row, one)
-
-
-def _seen(part: _Part, row: TableRow) -> _Seen:
-    reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
-    name = row.text("class_name")
-    nothing = normalised(name) == normalised(NOTHING)
-    one = _Seen(part.split, reader, None if nothing else name, None, (), row.file, row.line, says_nothing=nothing)
-    if nothing:
-        return one
-    try:
-        x1, y1, x2, y2 = (row.number(corner) for corner in CORNERS)
-        return replace(one, box=box_from_xyxy(x1, y1, x2, y2))
-    except UnusableError as reason:
-        return replace(one, broken=(reason.kind, reason.detail))
-
-
-def _doubts(row: TableRow, one: _Seen) -> Iterator[Fault]:
-    if one.broken is not None:
-        yield row.fault(UnusableError(*one.broken))
-    if one.says_nothing and any(row.values[corner].casefold() not in ("", "nan") for corner in CORNERS):
-        yield row.mended("box of no finding", "a box beside 'No finding'; dropped")
-    if one.finding is not None and not categories_of("vindr-cxr").knows(one.finding):
-        yield row.mended("unknown category", "no label of the release; its name is kept, without a finding")
-
-
-def _labelled(part: _Part, row: TableRow) -> _Seen:
-    reader = identifier(row.text("rad_id")) if part.by_reader else CONSENSUS
-    flags = [name for name in DISEASES if row.values.get(name) and row.number(name) > 0]
-    return _Seen(part.split, reader, None, None, tuple(flags), row.file, row.line)
-
-
-def _boxes(part: _Part) -> Iterator[TableRow | Fault]:
-    reader = ["rad_id"] if part.by_reader else []
-    return read_table(part.boxes, ["image_id", *reader, "class_name", *CORNERS], optional=["class_id"])
-
-
-def _labels(part: _Part) -> Iterator[TableRow | Fault]:
-    """Rows of the image labels. The other columns repeat what the boxes say and are not looked at."""
-    if part.labels is None:
-        return
-    reader = ["rad_id"] if part.by_reader else []
-    for row in read_table(part.labels, ["image_id", *reader], optional=DISEASES):
-        if not (isinstance(row, Fault) and row.kind == "further column"):
-            yield row
-
-
-def _find(places: Places) -> tuple[tuple[_Part, ...], str, bool]:
-    """The tables, the version, and whether it is the set of Kaggle."""
-    folders = [places.annotations] if places.annotations else [places.root / "annotations", places.root]
-    for folder in folders:
-        found = [
-            _Part(split, boxes, find_table(folder, f"image_labels_{split}.csv"), split == "train")
-            for split in ("train", "test")
-            if (boxes := find_table(folder, f"annotations_{split}.csv")) is not None
-        ]
-        if found:
-            missing = "" if len(found) == 2 else f", {found[0].split} part only"
-            return tuple(found), f"1.0.0 (PhysioNet{missing})", False
-        if (boxes := find_table(folder, "train.csv")) is not None:
-            return (_Part("train", boxes, None, by_reader=True),), "Kaggle 2021 (VinBigData competition)", True
-    got = f"neither annotations_train.csv, annotations_test.csv nor train.csv in {' or '.join(map(str, folders))}"
-    raise ManifestError("the tables of VinDr-CXR", got, "Give the folder of the release as --root.")

@@ -20,7 +20,7 @@ from knowmvg.sources.datasets.gathering import Gathering
 from knowmvg.sources.datasets.json_lists import read_list, read_object
 from knowmvg.sources.datasets.ms_cxr import FINDINGS
 from knowmvg.sources.datasets.phrase_rows import mentioned_findings, only_finding, phrase_row, with_report
-from knowmvg.sources.datasets.vindr import DISEASES
+from knowmvg.sources.datasets.vindr_tables import DISEASES
 
 SOURCE = "Somebody, Some Journal 2020"
 
@@ -61,7 +61,7 @@ def test_wrong_tables(sets: object) -> None:
         parse_categories({"schema": CATEGORIES_SCHEMA, "sets": sets})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=4), st.integers() | st.text(max_size=4) | st.none())))
 def test_gathering_is_grouping(rows: list[tuple[str, object]]) -> None:
     expected: dict[str, list[object]] = {}
@@ -80,7 +80,7 @@ BOX = st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.i
 DRAWN = st.lists(st.tuples(st.sampled_from(["R1", "R2", "R3"]), BOX), max_size=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(DRAWN, st.randoms())
 def test_fusing(drawn: list[tuple[str, tuple[float, float, float, float]]], random: object) -> None:
     fused = fuse(drawn)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from layouts import DISGUISES, picture, read_all, table_bytes
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.sources.datasets import open_reader
 from knowmvg.sources.datasets.reader import DatasetReader, Places
-from knowmvg.sources.manifest import read_rows
+from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.sources.prepare.run import prepare
 
 TRAIN = ["image_id", "rad_id", "class_name", "x_min", "y_min", "x_max", "y_max"]
@@ -228,10 +231,34 @@ def test_odd_options(release: Release, options: dict[str, str]) -> None:
         release.open(**options)
 
 
-def test_prepared_with_images_of_another_format(release: Release, tmp_path: Path) -> None:
+def write_dicom(path: Path, size: tuple[int, int]) -> None:
+    """A file with the elements that the release keeps: no modality, no SOP class outside the meta information."""
+    header = Dataset()
+    header.PatientSex, header.PatientAge = "F", "050Y"
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    header.NumberOfFrames = None
+    header.Columns, header.Rows = size
+    header.PixelSpacing = [0.139, 0.139]
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
+    header.WindowCenter, header.WindowWidth, header.RescaleIntercept, header.RescaleSlope = 2048, 4096, 0, 1
+    header.PixelData = np.linspace(0, 4095, size[0] * size[1]).astype(np.uint16).tobytes()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    header.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize("suffix", ["dicom", "png"])
+def test_prepared_and_loaded(release: Release, tmp_path: Path, suffix: str) -> None:
     release.test += [["t1", EFFUSION, 50, 20, 70, 40]]
-    picture(release.root / "test" / "t1.png", (64, 48))
-    prepare(release.open(suffix="png"), tmp_path / "out")
+    if suffix == "png":
+        picture(release.root / "test" / "t1.png", (64, 48))
+    else:
+        write_dicom(release.root / "test" / "t1.dicom", (64, 48))
+    prepare(release.open(suffix=suffix), tmp_path / "out")
     (row,) = read_rows(tmp_path / "out")
-    assert (row.image, row.width, row.height) == ("test/t1.png", 64, 48)
+    assert (row.image, row.width, row.height) == (f"test/t1.{suffix}", 64, 48)
     assert row.phrases[0].boxes == ((50.0, 20.0, 64.0, 40.0),), "clipped to the image"
+    assert load_study(tmp_path / "out", row).image.size == (64, 48)
