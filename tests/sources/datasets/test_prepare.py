@@ -16,7 +16,8 @@ from knowmvg.core.records import Section, Side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.sources.datasets.reader import DatasetFacts, Fault
 from knowmvg.sources.manifest import PhraseRow, StudyRow, load_study, read_rows
-from knowmvg.sources.prepare import prepare, run
+from knowmvg.sources.prepare import collect, prepare, write
+from knowmvg.sources.prepare.checks import RowChecks
 from knowmvg.sources.prepare.names import Names
 from knowmvg.sources.prepare.plot import write_plot
 from knowmvg.sources.prepare.tally import GRID, Tally
@@ -84,7 +85,7 @@ def out(tmp_path):
 def quick_picture(request, monkeypatch):
     """Drawing takes a second: only the test of the picture draws it."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(run, "write_plot", lambda path, *_: path.write_bytes(b"a picture"))
+        monkeypatch.setattr(write, "write_plot", lambda path, *_: path.write_bytes(b"a picture"))
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_prepared_folder_holds_manifest_notes_faults_summary_and_picture(image
         "findings": {"pleural effusion": 6},
         "boxes_by_finding": {"pleural effusion": 6},
     }
-    assert {stage for stage, _, _ in seen} == {run.READING, run.WRITING}
+    assert {stage for stage, _, _ in seen} == {collect.READING, write.WRITING}
     assert "| train | 6 | 6 | 3 | 6 | 6 |" in (out / "summary.md").read_text()
 
 
@@ -278,7 +279,7 @@ def test_what_lies_at_the_target_is_not_replaced_unasked(images, out):
 
 @pytest.fixture
 def noted_often(monkeypatch):
-    monkeypatch.setattr(run, "NOTED_EVERY", 2)
+    monkeypatch.setattr(collect, "NOTED_EVERY", 2)
 
 
 @pytest.mark.usefixtures("noted_often")
@@ -291,8 +292,8 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(images, out, broken_at
         prepare(reader_of(images, *items, broken_at=broken_at), out, skip_faulty=True)
     assert not out.exists()
     looked_at = []
-    before = run.RowChecks.__call__
-    monkeypatch.setattr(run.RowChecks, "__call__", lambda self, row: looked_at.append(row.id) or before(self, row))
+    before = RowChecks.__call__
+    monkeypatch.setattr(RowChecks, "__call__", lambda self, row: looked_at.append(row.id) or before(self, row))
     result = prepare(reader_of(images, *items), out, skip_faulty=True)
     assert result.taken_up == broken_at - broken_at % 2
     assert looked_at == [item.id for item in items[result.taken_up :] if isinstance(item, StudyRow)]
