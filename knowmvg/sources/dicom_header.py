@@ -95,7 +95,7 @@ def check_header(path: Path, header: Dataset) -> None:
     modality = _word(header, "Modality")
     if modality not in (*_RADIOGRAPHS, *_CAPTURES):
         raise refusal(path, EXPECTED, _MODALITIES.get(modality, "an image of another modality"), todo)
-    if not modality and str(header.get("SOPClassUID", "")) not in _RADIOGRAPH_CLASSES:
+    if not modality and _storage_class(header) not in _RADIOGRAPH_CLASSES:
         raise refusal(path, EXPECTED, "no modality and no radiograph class", todo)
     if "PixelData" not in header:
         raise refusal(path, EXPECTED, "no pixel data", "Give the image object, not a report or a bare header.")
@@ -110,6 +110,12 @@ def check_header(path: Path, header: Dataset) -> None:
     if depth not in (8, 16) or not 1 <= int(header.BitsStored) <= depth:
         got = f"{header.BitsStored} bits in {depth} a pixel"
         raise refusal(path, "pixels of 1 to 16 bits in 8 or 16", got, "Export it as 16-bit grey.")
+
+
+def _storage_class(header: Dataset) -> str:
+    """The SOP class, from the file's meta information where de-identification took it out of the data set (VinDr)."""
+    meta = getattr(header, "file_meta", None)
+    return str(header.get("SOPClassUID") or (meta.get("MediaStorageSOPClassUID") if meta else None) or "")
 
 
 def notes(header: Dataset) -> list[str]:
