@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from knowmvg.core.records import Phrase, Side, Study
 from knowmvg.evaluation.robustness.changed_studies import generator
-from knowmvg.evaluation.robustness.edits import Edit, rewrite
+from knowmvg.sources.texts.edits import Edit, rewrite
 from knowmvg.sources.phantom.report.dice import Dice
 from knowmvg.sources.phantom.report.rewording import rewordings
 from knowmvg.sources.report import read_report

@@ -10,7 +10,7 @@ from robustness_fakes import bright_study
 
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, Side, Study
 from knowmvg.evaluation.robustness.denial import denied
-from knowmvg.evaluation.robustness.edits import Edit, rewrite
+from knowmvg.sources.texts.edits import Edit, rewrite
 from knowmvg.evaluation.robustness.laterality import LateralitySwap, swapped_words
 from knowmvg.evaluation.robustness.paraphrase import Paraphrase
 from knowmvg.sources.phantom.report import sample_findings, write_report
