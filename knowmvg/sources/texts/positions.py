@@ -7,16 +7,16 @@ where to look; method.md fact 5 counts 788 of 788. Without them a model has to f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from knowmvg.core.records import Section
+from knowmvg.core.records import Section, normalised
 from knowmvg.knowledge.patterns import Word, split_words
 from knowmvg.sources.manifest import PhraseRow, StudyRow
 from knowmvg.sources.report.sections import SectionSpan, split_sections
 from knowmvg.sources.report.sentences import split_sentences
 from knowmvg.sources.texts.edits import Edit, Rewritten, rewrite
 from knowmvg.sources.texts.places import place_stretches
-from knowmvg.sources.texts.rows import is_verbatim, moved, with_report
+from knowmvg.sources.texts.rows import is_verbatim, moved, with_all_boxes, with_report
 
 _PASSES = 3
 _WORD = re.compile(r"\w")
@@ -26,7 +26,8 @@ def without_positions(row: StudyRow) -> StudyRow:
     """The row without side and zone: in no section of the report, in no phrase, and not in the phrases' fields.
 
     Words of place that are part of a finding's name stay. A phrase that held nothing else gets its finding's name, and
-    is left out if it has none. What is not mentioned keeps its side and zone: it is no input.
+    is left out if it has none. Phrases that now read alike have all boxes of each other: "left effusion" and "right
+    effusion" are both "effusion". What is not mentioned keeps its side and zone: it is no input.
     """
     for _ in range(_PASSES):
         report = _stripped(row.report)
@@ -40,7 +41,16 @@ def without_positions(row: StudyRow) -> StudyRow:
         row = row.model_copy(update={"report": report.text, "phrases": tuple(phrases)})
         if not report.edits:
             break
-    return with_report(row, row.report, filter(None, map(_unplaced, row.phrases)))
+    return with_report(row, row.report, _alike(list(filter(None, map(_unplaced, row.phrases)))))
+
+
+def _alike(phrases: Sequence[PhraseRow]) -> Iterator[PhraseRow]:
+    groups: dict[tuple[object, ...], list[PhraseRow]] = {}
+    for phrase in phrases:
+        groups.setdefault((normalised(phrase.text), phrase.assertion), []).append(phrase)
+    for phrase in phrases:
+        group = groups[normalised(phrase.text), phrase.assertion]
+        yield with_all_boxes(phrase, group) if len(group) > 1 else phrase
 
 
 def without_place_words(text: str) -> str:

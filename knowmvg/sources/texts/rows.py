@@ -36,6 +36,14 @@ def with_report(row: StudyRow, report: str, phrases: Iterable[PhraseRow]) -> Stu
     )
 
 
+def with_all_boxes(phrase: PhraseRow, group: Sequence[PhraseRow]) -> PhraseRow:
+    """The phrase with the boxes of all phrases of a group, each once, from the image's left to its right."""
+    bits = all(len(one.mask_bits) == len(one.boxes) for one in group)
+    pairs = sorted({(box, one.mask_bits[k] if bits else -1) for one in group for k, box in enumerate(one.boxes)})
+    boxes, planes = tuple(box for box, _ in pairs), tuple(bit for _, bit in pairs)
+    return phrase.model_copy(update={"boxes": boxes, "mask_bits": planes if bits else ()})
+
+
 def _said(phrase: PhraseRow, kept: Sequence[PhraseRow]) -> bool:
     """Whether a phrase that is left names the same finding in the same place."""
     return any(other.finding == phrase.finding and _overlap(phrase, other) for other in kept)
