@@ -13,7 +13,7 @@ from knowmvg.core.errors import LeakError, ManifestError
 from knowmvg.interfaces.cli import console
 
 if TYPE_CHECKING:
-    from knowmvg.sources.leaks import Leaks
+    from knowmvg.sources.leaks import Kind, Leaks
 
 
 def leaks(
@@ -30,7 +30,9 @@ def leaks(
         list[str] | None,
         typer.Option(help="Leave out: patient, path, bytes or text; repeatable.", show_default="nothing"),
     ] = None,
-    seen: Annotated[str, typer.Option(help="Splits of FOLDER that are trained on, where OTHER is given.")] = "train,val",
+    seen: Annotated[
+        str, typer.Option(help="Splits of FOLDER that are trained on, where OTHER is given.")
+    ] = "train,val",
     held_out: Annotated[str, typer.Option(help="Splits of OTHER that are tested on.")] = "val,test",
     strict: Annotated[bool, typer.Option("--strict", help="Take shared report text for a leak too.")] = False,
     out: Annotated[
@@ -79,7 +81,7 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _show(found: Leaks, left_out: set[object]) -> None:
+def _show(found: Leaks, left_out: set[Kind]) -> None:
     sizes = ", ".join(f"{name} {rows:,}" for name, rows in found.rows.items())
     console.out().print(f"rows: {sizes}", markup=False)
     if left_out:

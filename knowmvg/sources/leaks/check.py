@@ -173,7 +173,7 @@ def _keys(kind: Kind, folder: Path, row: StudyRow) -> tuple[int, ...]:
 
 
 def _count(shared: Mapping[tuple[Part, Part, Kind], set[int]], progress: Progress | None) -> Iterator[Leak]:
-    """Leaks in rows: images of which only the ends agree are read whole; a row is counted if all its keys are shared."""
+    """Leaks in rows: a row counts if all its keys are shared; images of which the ends agree are read whole."""
     confirmed = _confirmed(shared)
     totals: dict[Part, int] = {}
     rows: dict[tuple[Part, Part, Kind], list[str]] = {case: [] for case in shared}
@@ -203,9 +203,7 @@ def _count(shared: Mapping[tuple[Part, Part, Kind], set[int]], progress: Progres
 
 def _confirmed(shared: Mapping[tuple[Part, Part, Kind], set[int]]) -> dict[tuple[Part, Part, Kind], set[int]]:
     """For shared ends of image files: the whole files of the part that was trained on."""
-    whole: dict[tuple[Part, Part, Kind], set[int]] = {
-        case: set() for case in shared if case[2] is Kind.BYTES
-    }
+    whole: dict[tuple[Part, Part, Kind], set[int]] = {case: set() for case in shared if case[2] is Kind.BYTES}
     for part, row in _rows(list(dict.fromkeys(case[0] for case in whole))):
         path = image_file(part.folder, row)
         for case, files in whole.items():

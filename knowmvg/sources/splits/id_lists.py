@@ -1,7 +1,7 @@
 """Lists of ids that say which split a patient, a study or an image is in, and how they are published.
 
-A list can be given away without the data. For credentialed sets it can hold HMAC-SHA256 values of the ids under a secret
-salt instead: whoever has the data and the salt can apply it, the list alone names nobody. The salt has to stay among
+A list can be given away without the data. For credentialed sets it can hold HMAC-SHA256 values of the ids under a
+secret salt instead: whoever has the data and the salt can apply it, the list alone names nobody. The salt has to stay among
 holders of the licence, because ids of a known form can be tried one after the other by anyone who has it.
 """
 
@@ -84,7 +84,7 @@ def salt_name(salt: bytes) -> str:
 
 
 def read_salt(path: Path) -> bytes:
-    """The salt in a file of one line. Raises ``ManifestError`` for a missing file or one of fewer than 16 characters."""
+    """The salt in a file of one line. Raises ``ManifestError`` for a missing file or fewer than 16 characters."""
     text = _text(path).strip()
     if len(text) < 16:
         raise ManifestError("a salt of at least 16 characters", f"{len(text)} in {path}", "Take the one of the lists.")

@@ -91,7 +91,8 @@ def resplit(folder: Path, division: Division, *, salted: bool = False, salt: byt
         if salted:
             files += _share(folder, facts, named, counts, salt)
     _update_notes(folder, counts, state.hexdigest())
-    shared = {pair: number for pair in combinations(SPLITS, 2) if (number := tally.shared_patients(*pair))}
+    pairs: list[tuple[str, str]] = list(combinations(SPLITS, 2))
+    shared = {pair: number for pair in pairs if (number := tally.shared_patients(*pair))}
     unknown = division.unknown if isinstance(division, ByLists) else 0
     return Resplit(counts, shared, unknown, (folder / "manifest.jsonl", *files))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from knowmvg.core.records import Section
@@ -43,6 +43,11 @@ def category_text(row: StudyRow, *, seed: int = 0, describe: Describe = atlas_de
         phrases.append(label.model_copy(update=update))
         text += frame.format(Finding=name, about=about)
     return with_report(row, text, phrases) if phrases else None
+
+
+def categories_of(rows: Iterable[StudyRow]) -> set[str]:
+    """All categories that ``category_text`` would describe."""
+    return {phrase.finding for row in rows for phrase in row.phrases if phrase.finding and phrase.assertion.placed}
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 
@@ -18,6 +19,23 @@ _FRAMES = {Assertion.PRESENT: "present plain", Assertion.POSSIBLE: "possible", A
            Assertion.RESOLVED: "resolved", Assertion.PRIOR: "prior"}  # fmt: skip
 _MIDLINE = 0.25
 """A box with at least this share of its width on either side of the image's middle lies on no side."""
+
+
+class Positions(StrEnum):
+    """Words for side and zone.
+
+    ``keep`` leaves them as they are: a report made from labels says the places that the labels have. ``say`` lets such
+    a report also say the side on which a label's boxes lie. ``drop`` takes them out of every text.
+    """
+
+    KEEP = "keep"
+    SAY = "say"
+    DROP = "drop"
+
+
+def told_labels(row: StudyRow, positions: Positions) -> tuple[StudyRow, bool]:
+    """The row as a report that is made from its labels may use it, and whether the report may say places."""
+    return (with_sides(row) if positions is Positions.SAY else row), positions is not Positions.DROP
 
 
 def has_words(row: StudyRow) -> bool:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from knowmvg.core.records import Section
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.texts.categories import Describe, atlas_description, category_text
-from knowmvg.sources.texts.labels import has_words, label_report, with_sides
+from knowmvg.sources.texts.labels import Positions, has_words, label_report, told_labels
 from knowmvg.sources.texts.phrases import one_each, only_phrases
 from knowmvg.sources.texts.positions import without_positions
 from knowmvg.sources.texts.questions import questions_of
@@ -31,14 +31,6 @@ class TextMode(StrEnum):
     CATEGORY = "category"
 
 
-class Positions(StrEnum):
-    """Words for side and zone: as they are, said by the boxes' side (reports made from labels only), or taken out."""
-
-    KEEP = "keep"
-    SAY = "say"
-    DROP = "drop"
-
-
 def transform(
     mode: TextMode,
     *,
@@ -48,8 +40,7 @@ def transform(
 ) -> Transform:
     """The function of a mode.
 
-    A row without a report gets one from its labels first (``labels.label_report``), which says no place unless
-    ``positions`` is ``say``.
+    A row without a report gets one from its labels first (``labels.label_report``).
 
     Args:
         mode: what stands in the report's place.
@@ -83,6 +74,5 @@ def transform(
 def _reported(row: StudyRow, positions: Positions, seed: int) -> StudyRow:
     if has_words(row):
         return row
-    if positions is Positions.SAY:
-        return label_report(with_sides(row), places=True, seed=seed)
-    return label_report(row, places=positions is Positions.KEEP, seed=seed)
+    told, places = told_labels(row, positions)
+    return label_report(told, places=places, seed=seed)

@@ -17,7 +17,9 @@ from knowmvg.knowledge.lexicon import load_lexicon
 from knowmvg.knowledge.patterns import PatternTrie, Word, expand, lemma
 from knowmvg.sources.report.mentions import find_mentions
 
-_BETWEEN = frozenset(["and", "or", "/", "&", ",", "to", "greater", "less", "more", "larger", "smaller", "worse", "than", ">", "<"])
+_BETWEEN = frozenset(
+    ["and", "or", "/", "&", ",", "to", "greater", "less", "more", "larger", "smaller", "worse", "than", ">", "<"]
+)
 _AFTER_SIDE = frozenset(["sided", "side", "ward"])
 _ARTICLES = frozenset(["the", "a", "an", "its", "either", "each"])
 _PREPOSITIONS = frozenset(
@@ -31,7 +33,8 @@ _GOES_ON = frozenset(
     ["is", "are", "was", "were", "be", "has", "have", "and", "or", "but", "with", "without", "which", "that", "may",
      "can", "could", "might", "should", "will", "as", "than", "since", "from", "due", "not", "again", "also", "now",
      "remain", "remains", "appear", "appears", "show", "shows", "demonstrate", "demonstrates", "consistent",
-     "compatible", "there", "suggestive", "suspicious", "concerning", "likely", "possibly", "probably", "compared", "versus"]
+     "compatible", "there",
+     "suggestive", "suspicious", "concerning", "likely", "possibly", "probably", "compared", "versus"]
 )  # fmt: skip
 _BE = frozenset(["is", "are", "was", "were", "remain", "remains"])
 _NOUNS = frozenset(["apex", "base", "hilum", "hemidiaphragm", "diaphragm", "lingula", "midzone", "midlung"])
@@ -112,7 +115,7 @@ def _taken(
 
 
 def _straight(word: Word) -> str | None:
-    """"dextroscoliosis" as "scoliosis"; ``None`` for words that are no such turn."""
+    """ "dextroscoliosis" as "scoliosis"; ``None`` for words that are no such turn."""
     turn = next((turn for turn in _TURNS if word.raw.startswith(turn)), None)
     return word.raw.removeprefix(turn) if turn is not None else None
 

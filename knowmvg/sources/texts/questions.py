@@ -64,9 +64,7 @@ def _about(phrase: PhraseRow, dice: Dice) -> _Text:
 
 
 def _at(phrase: PhraseRow, words: str, start: int) -> PhraseRow:
-    return phrase.model_copy(
-        update={"text": words, "span": (start, start + len(words)), "section": Section.UNHEADED}
-    )
+    return phrase.model_copy(update={"text": words, "span": (start, start + len(words)), "section": Section.UNHEADED})
 
 
 def _begun(words: str, *, upper: bool) -> str:

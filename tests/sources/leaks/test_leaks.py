@@ -144,7 +144,12 @@ def test_shared_report_text_is_a_warning(tmp_path, capsys):
 def test_sentences_in_another_order_are_found(tmp_path):
     rows = [
         row("a", "p1", "train", report="There is a 12 mm nodule in the left lung. No pleural effusion is seen."),
-        row("b", "p2", "test", report="IMPRESSION: No effusion, pleural, is seen. In the left lung there is a 9 mm nodule."),
+        row(
+            "b",
+            "p2",
+            "test",
+            report="IMPRESSION: No effusion, pleural, is seen. In the left lung there is a 9 mm nodule.",
+        ),
         row("c", "p3", "test", report="No pleural effusion is seen. The heart is large and wide."),
     ]
     found = found_in(small(tmp_path / "d", *rows))

@@ -37,9 +37,10 @@ def test_the_manifest_and_the_lists_agree(folder, capsys):
     for split in ("train", "val", "test"):
         listed = (folder / "splits" / f"{split}.txt").read_text().split()
         assert listed == sorted(p for p, where in patients.items() if where == split)
-        assert told["splits"][split]["sha256"] == hashlib.sha256(
-            (folder / "splits" / f"{split}.txt").read_bytes()
-        ).hexdigest()
+        assert (
+            told["splits"][split]["sha256"]
+            == hashlib.sha256((folder / "splits" / f"{split}.txt").read_bytes()).hexdigest()
+        )
         assert told["splits"][split]["patients"] == told["splits"][split]["ids"] == len(listed)
     assert told["manifest_sha256"] == hashlib.sha256((folder / "manifest.jsonl").read_bytes()).hexdigest()
     assert (told["kind"], told["unit"], told["shares"], told["seed"]) == ("shares", "patient", "7:1:2", 4)
