@@ -1,8 +1,8 @@
 """Lists of ids that say which split a patient, a study or an image is in, and how they are published.
 
 A list can be given away without the data. For credentialed sets it can hold HMAC-SHA256 values of the ids under a
-secret salt instead: whoever has the data and the salt can apply it, the list alone names nobody. The salt has to stay among
-holders of the licence, because ids of a known form can be tried one after the other by anyone who has it.
+secret salt instead: whoever has the data and the salt can apply it, the list alone names nobody. The salt has to stay
+among holders of the licence, because ids of a known form can be tried one after the other by anyone who has it.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _taken(
 
 
 def _straight(word: Word) -> str | None:
-    """ "dextroscoliosis" as "scoliosis"; ``None`` for words that are no such turn."""
+    """The word without its turn, "scoliosis" for "dextroscoliosis"; ``None`` for a word that has none."""
     turn = next((turn for turn in _TURNS if word.raw.startswith(turn)), None)
     return word.raw.removeprefix(turn) if turn is not None else None
 

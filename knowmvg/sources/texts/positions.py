@@ -20,6 +20,8 @@ from knowmvg.sources.texts.rows import is_verbatim, moved, with_all_boxes, with_
 
 _PASSES = 3
 _WORD = re.compile(r"\w")
+_BARE = frozenset(["lung", "lungs"])
+"""What is left of a phrase that named a place and no finding."""
 
 
 def without_positions(row: StudyRow) -> StudyRow:
@@ -61,7 +63,8 @@ def without_place_words(text: str) -> str:
 
 
 def _unplaced(phrase: PhraseRow) -> PhraseRow | None:
-    text = phrase.text if _WORD.search(phrase.text) else phrase.finding
+    bare = phrase.text.casefold() in _BARE or not _WORD.search(phrase.text)
+    text = phrase.finding if bare else phrase.text
     if not text:
         return None
     span = phrase.span if text == phrase.text else None

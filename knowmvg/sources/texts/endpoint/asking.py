@@ -29,6 +29,7 @@ _AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class _Task(Generic[T]):
+    subject: str
     messages: Sequence[Message]
     take: Callable[[Completion], T]
 
@@ -76,7 +77,9 @@ class Asker:
     def descriptions(self, categories: Iterable[str]) -> dict[str, str]:
         """A description of each category; those without a usable answer are missing. Raises as ``reports`` does."""
         names = sorted(set(categories))
-        made = self._in_order(names, lambda name: self._ask(_Task(ask_category(name), lambda c: description(c, name))))
+        made = self._in_order(
+            names, lambda name: self._ask(_Task(name, ask_category(name), lambda c: description(c, name)))
+        )
         return {name: text for name, text in zip(names, made, strict=True) if text is not None}
 
     def _report(self, row: StudyRow, positions: Positions) -> StudyRow | None:
@@ -91,14 +94,14 @@ class Asker:
             text = plain_answer(completion)
             return with_report(told, text, labelled_answer(text, labels, places=places))
 
-        return self._ask(_Task(ask_report(labels, places=places), take))
+        return self._ask(_Task(row.id, ask_report(labels, places=places), take))
 
     def _ask(self, task: _Task[T]) -> T | None:
         """The first usable answer, or ``None`` after the last."""
         settings = prompts().fields()
         fault, cached = "", 0
         for attempt in range(1 + prompts().again):
-            path = self._cache.path(self._model, task.messages, settings, attempt)
+            path = self._cache.path(self._model, task.messages, settings, task.subject, attempt)
             completion = self._cache.get(path)
             if completion is not None:
                 cached += 1

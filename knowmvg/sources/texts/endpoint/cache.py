@@ -20,9 +20,15 @@ class AnswerCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def path(self, model: str, messages: Sequence[Message], settings: Mapping[str, Any], attempt: int) -> Path:
-        """Where the answer to a question lies; ``attempt`` tells a question from the same asked again."""
-        asked = [CACHE_SCHEMA, model, [dict(message) for message in messages], dict(settings), attempt]
+    def path(
+        self, model: str, messages: Sequence[Message], settings: Mapping[str, Any], subject: str, attempt: int
+    ) -> Path:
+        """Where the answer to a question lies.
+
+        ``subject`` is what is asked about: two studies with the same labels are two questions, and get two texts.
+        ``attempt`` tells a question from the same asked again.
+        """
+        asked = [CACHE_SCHEMA, model, [dict(message) for message in messages], dict(settings), subject, attempt]
         name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return self._folder / name[:2] / f"{name}.json"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class ChatClient:
         self._http = httpx2.Client(
             headers=headers,
             timeout=patience.timeout,
+            # without TLS no certificate is needed: a context that trusts nobody, which is made at once
+            verify=endpoint.url.startswith("https") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             limits=httpx2.Limits(max_connections=connections),
             follow_redirects=False,
             trust_env=not endpoint.private,

@@ -1,8 +1,10 @@
 """Which endpoint may be asked about which data.
 
 Credentialed data (MIMIC-CXR and what is made from it) may not be sent to third parties, online language models among
-them: PhysioNet, physionet.org/news/post/gpt-responsible-use (2023) and llm-responsible-use (2025). They are refused to every endpoint but one in the user's own network, and to
-that one until the user confirms that it is the user's own.
+them (PhysioNet, physionet.org/news/post/llm-responsible-use, 2025). They are refused to every endpoint but one in the
+user's own network, and to that one until the user confirms that it is the user's own.
+
+The host is looked up once, before the first question; whoever runs the name server of a private name is trusted.
 """
 
 from __future__ import annotations
