@@ -1,8 +1,11 @@
 """Images that look alike: the same radiograph at another size, in another format or with another window.
 
-A difference hash of 16 x 16 (N. Krawetz, "Kind of like that", hackerfactor.com, 2013, there 8 x 8): the image is made
-17 x 16, and each bit says whether a cell is brighter than its left neighbour. Radiographs of one projection resemble
-each other, so that 64 bits are too few to tell patients apart.
+A difference hash (N. Krawetz, "Kind of like that", hackerfactor.com, 2013, there 64 bits of one direction): the image is
+made 17 x 16 and 16 x 17 cells, and each of the 512 bits says whether a cell is brighter than its left or upper
+neighbour. Radiographs resemble each other, so that fewer bits do not tell patients apart: among simulated studies the
+nearest of 2,500 other patients' images differs from a held-out one in 49 to 85 bits, copies at half size, as JPEG of
+quality 40 or with another gamma in at most 26, copies with a narrow window or a cut border in up to 64. The last two are
+therefore found in part only.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from knowmvg.core.errors import ImageError, ManifestError
 from knowmvg.sources.image import read_radiograph
 
 SIDE = 16
-MAX_DISTANCE = 12
-"""Bits of 256 in which two copies of one radiograph may differ."""
+WORDS = 2 * SIDE * SIDE // 64
+MAX_DISTANCE = 32
+"""Bits of 512 in which two copies of one radiograph may differ."""
 _STEP = 0.004
 """By how much of the image's range a cell must be brighter; less is noise of black borders."""
 _CHUNK = 2048
@@ -28,15 +32,20 @@ Hashes = NDArray[np.uint64]
 
 
 def difference_hash(path: Path) -> Hashes:
-    """The hash of an image file, 256 bits as uint64 ``[4]``. Raises ``ManifestError`` for a file that is no image."""
-    cells = np.asarray(_grey(path).resize((SIDE + 1, SIDE), Image.Resampling.BOX), dtype=np.float64)
-    spread = float(cells.max() - cells.min())
-    bits = np.diff(cells, axis=1) > _STEP * spread
-    return np.packbits(bits).view(np.uint64)
+    """The hash of an image file, 512 bits as uint64 ``[8]``. Raises ``ManifestError`` for a file that is no image."""
+    grey = _grey(path)
+    bits = [_brighter(grey, (SIDE + 1, SIDE), axis=1), _brighter(grey, (SIDE, SIDE + 1), axis=0)]
+    return np.packbits(np.concatenate(bits)).view(np.uint64)
+
+
+def _brighter(grey: Image.Image, size: tuple[int, int], axis: int) -> NDArray[np.bool_]:
+    cells = np.asarray(grey.resize(size, Image.Resampling.BOX), dtype=np.float64)
+    brighter: NDArray[np.bool_] = np.diff(cells, axis=axis) > _STEP * float(np.ptp(cells))
+    return brighter.ravel()
 
 
 def near_pairs(one: Hashes, other: Hashes, most: int = MAX_DISTANCE) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices into ``one`` ``[n, 4]`` and ``other`` ``[m, 4]`` of all pairs that differ in at most ``most`` bits."""
+    """Indices into ``one`` ``[n, 8]`` and ``other`` ``[m, 8]`` of all pairs that differ in at most ``most`` bits."""
     left: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
     right: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
     for start in range(0, len(one), _CHUNK):
@@ -51,8 +60,8 @@ def near_pairs(one: Hashes, other: Hashes, most: int = MAX_DISTANCE) -> tuple[ND
 
 
 def stacked(hashes: Sequence[Hashes]) -> Hashes:
-    """Hashes in one array ``[n, 4]``."""
-    return np.stack(hashes) if hashes else np.empty((0, SIDE * SIDE // 64), dtype=np.uint64)
+    """Hashes in one array ``[n, 8]``."""
+    return np.stack(hashes) if hashes else np.empty((0, WORDS), dtype=np.uint64)
 
 
 def _grey(path: Path) -> Image.Image:
