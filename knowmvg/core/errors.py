@@ -56,3 +56,15 @@ class OutputError(KnowmvgError):
     """A folder or file that cannot be written, or one that holds results which nobody asked to replace."""
 
     exit_code = 9
+
+
+class LeakError(KnowmvgError):
+    """Patients or images that are both in what is trained on and in what is tested on."""
+
+    exit_code = 10
+
+
+class EndpointError(KnowmvgError):
+    """An endpoint for texts that may not be used for the data, does not answer, or answers with something else."""
+
+    exit_code = 11

@@ -42,6 +42,7 @@ from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.cache import FeatureCache, cache_features
 from knowmvg.training.grounding import DrawnBatches, GroundingTask, validate
 from knowmvg.training.language import LanguageTask, SpokenBatches, node_text_states, speak
+from knowmvg.training.leaks import refuse_leaks
 from knowmvg.training.recipe import Recipe, read_recipe, write_recipe
 from knowmvg.training.segmenter import (
     WEIGHTS,
@@ -155,6 +156,7 @@ def _open_data(recipe: Recipe, parts: Path, report: Report) -> Workplace:
             "studies in the splits train and val", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
         )
     fingerprint = hashlib.sha256((data.folder / "manifest.jsonl").read_bytes()).hexdigest()
+    refuse_leaks(data.folder, parts / f"leaks-{fingerprint[:12]}.json", report, allowed=data.allow_leaks)
     return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, report)
 
 

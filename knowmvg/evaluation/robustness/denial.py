@@ -13,10 +13,10 @@ from knowmvg.core.boxes import as_boxes
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Study
 from knowmvg.evaluation.naming import Reader, false_boxes, match_phrases, named
-from knowmvg.evaluation.robustness.edits import Edit, rewrite
 from knowmvg.evaluation.samples import Protocol, Sample
 from knowmvg.evaluation.studies import Progress, Studies, batches, count
 from knowmvg.sources.report import Sentence, read_report
+from knowmvg.sources.texts.edits import Edit, rewrite
 
 _CLAUSE = re.compile(r"\b(?:is|are|was|were|has|have|appears?|remains?)\b")
 

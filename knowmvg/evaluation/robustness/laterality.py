@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from knowmvg.core.records import LabelledPhrase, Phrase, Side, Study
-from knowmvg.evaluation.robustness.edits import Edit, Rewritten, rewrite
+from knowmvg.sources.texts.edits import Edit, Rewritten, rewrite
 
 _ABBREVIATIONS = {"lul": "RUL", "rul": "LUL", "lll": "RLL", "rll": "LLL"}
 _EXCHANGED = {

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from knowmvg.core.records import Phrase, Side, Study
 from knowmvg.evaluation.robustness.changed_studies import generator
-from knowmvg.evaluation.robustness.edits import Edit, rewrite
 from knowmvg.sources.phantom.report.dice import Dice
 from knowmvg.sources.phantom.report.rewording import rewordings
 from knowmvg.sources.report import read_report
+from knowmvg.sources.texts.edits import Edit, rewrite
 
 _ARTICLE = re.compile(r"\b(an?)\s+$", re.IGNORECASE)
 _TRIES = 8

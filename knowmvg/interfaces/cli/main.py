@@ -22,10 +22,13 @@ from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.leaderboard import leaderboard
+from knowmvg.interfaces.cli.leaks import leaks
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.prepare import prepare
 from knowmvg.interfaces.cli.read import read
+from knowmvg.interfaces.cli.splits import splits
 from knowmvg.interfaces.cli.stress import stress
+from knowmvg.interfaces.cli.texts import texts
 from knowmvg.interfaces.cli.train import train
 
 UNEXPECTED, INTERRUPTED = 70, 130
@@ -65,6 +68,9 @@ app.command("ground", rich_help_panel="Use a model")(ground)
 app.command("read", rich_help_panel="Use a model")(read)
 app.command("phantom", rich_help_panel="Make a model")(phantom)
 app.command("prepare", rich_help_panel="Make a model")(prepare)
+app.command("splits", rich_help_panel="Make a model")(splits)
+app.command("texts", rich_help_panel="Make a model")(texts)
+app.command("leaks", rich_help_panel="Make a model")(leaks)
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
 app.command("compare", rich_help_panel="Make a model")(compare)

@@ -10,7 +10,6 @@ from robustness_fakes import bright_study
 
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, Side, Study
 from knowmvg.evaluation.robustness.denial import denied
-from knowmvg.evaluation.robustness.edits import Edit, rewrite
 from knowmvg.evaluation.robustness.laterality import LateralitySwap, swapped_words
 from knowmvg.evaluation.robustness.paraphrase import Paraphrase
 from knowmvg.sources.phantom.report import sample_findings, write_report
@@ -18,6 +17,7 @@ from knowmvg.sources.phantom.report.dice import Dice
 from knowmvg.sources.phantom.report.rewording import rewordings
 from knowmvg.sources.phantom.scene import FINDINGS
 from knowmvg.sources.report import read_report
+from knowmvg.sources.texts.edits import Edit, rewrite
 
 IMAGE = Radiograph(np.zeros((10, 10), dtype=np.float32))
 

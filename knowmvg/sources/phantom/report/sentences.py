@@ -59,14 +59,14 @@ def say_denials(plan: Plan, denied: Sequence[tuple[str, Side | None]], dice: Dic
         size = min(dice.pick(_LIST_SIZES), len(left))
         group, left = left[:size], left[size:]
         kind = "absent_one" if size == 1 and dice.chance(0.25) else "absent"
-        sentences.append(_fill(dice.pick(grammar().frames[kind]), group, "denials", dice))
+        sentences.append(fill(dice.pick(grammar().frames[kind]), group, "denials", dice))
     return sentences
 
 
 def say_gone(plan: Plan, dice: Dice) -> list[Sentence]:
     """Sentences about what has resolved or what an earlier examination showed."""
     return [
-        _fill(dice.pick(grammar().frames[mention.assertion.value]), [_name(plan, mention, dice)], "joins", dice)
+        fill(dice.pick(grammar().frames[mention.assertion.value]), [_name(plan, mention, dice)], "joins", dice)
         for mention in plan.gone
     ]
 
@@ -89,9 +89,9 @@ def _present(plan: Plan, group: Sequence[Mention], dice: Dice) -> Sentence:
     if len(group) == 1:
         phrase = name_finding(group[0], dice, plan.avoid(group[0].finding.name), "any")
         kind = "clause" if phrase.number == "clause" else "change" if dice.chance(0.25) else "plain"
-        return _fill(dice.pick(frames[f"present {kind}"]), [phrase], "joins", dice)
+        return fill(dice.pick(frames[f"present {kind}"]), [phrase], "joins", dice)
     phrases = [_name(plan, mention, dice) for mention in group]
-    return _fill(dice.pick(frames["present plain"]), phrases, "joins", dice)
+    return fill(dice.pick(frames["present plain"]), phrases, "joins", dice)
 
 
 def _possible(plan: Plan, mention: Mention, dice: Dice) -> Sentence:
@@ -99,8 +99,8 @@ def _possible(plan: Plan, mention: Mention, dice: Dice) -> Sentence:
     avoid = plan.avoid(name)
     hedged = any(not wording.names & avoid for wording in grammar().findings[name].hedged)
     if hedged and dice.chance(0.35):
-        return _fill(dice.pick(frames["hedged"]), [name_finding(mention, dice, avoid, "hedged")], "joins", dice)
-    return _fill(dice.pick(frames["possible"]), [_name(plan, mention, dice)], "joins", dice)
+        return fill(dice.pick(frames["hedged"]), [name_finding(mention, dice, avoid, "hedged")], "joins", dice)
+    return fill(dice.pick(frames["possible"]), [_name(plan, mention, dice)], "joins", dice)
 
 
 def _article(phrase: NounPhrase) -> str:
@@ -123,7 +123,7 @@ def _listed(phrases: Sequence[NounPhrase], articles: bool, joins: str, dice: Dic
     return pieces
 
 
-def _fill(frame: Frame, phrases: Sequence[NounPhrase], joins: str, dice: Dice) -> Sentence:
+def fill(frame: Frame, phrases: Sequence[NounPhrase], joins: str, dice: Dice) -> Sentence:
     """A frame with its phrases; a verb before them agrees with the first, one after them with all."""
     pieces: list[str | NounPhrase] = []
     many = phrases[0].number == "plural"

@@ -1,0 +1,78 @@
+"""The modes of text by name, each a function from a row to the rows that take its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeAlias
+
+from knowmvg.core.records import Section
+from knowmvg.sources.manifest import StudyRow
+from knowmvg.sources.texts.categories import Describe, atlas_description, category_text
+from knowmvg.sources.texts.labels import Positions, has_words, label_report, told_labels
+from knowmvg.sources.texts.phrases import one_each, only_phrases
+from knowmvg.sources.texts.positions import without_positions
+from knowmvg.sources.texts.questions import questions_of
+from knowmvg.sources.texts.sections import keep_section
+
+Transform: TypeAlias = Callable[[StudyRow], tuple[StudyRow, ...]]
+"""Rows in place of a row; none where the mode has no text for it. The image, its boxes and the split stay."""
+
+
+class TextMode(StrEnum):
+    """What stands in the report's place."""
+
+    FULL = "full"
+    FINDINGS = "findings"
+    IMPRESSION = "impression"
+    PHRASES = "phrases"
+    PHRASE = "phrase"
+    QUESTION = "question"
+    CATEGORY = "category"
+
+
+def transform(
+    mode: TextMode,
+    *,
+    positions: Positions = Positions.KEEP,
+    seed: int = 0,
+    describe: Describe = atlas_description,
+) -> Transform:
+    """The function of a mode.
+
+    A row without a report gets one from its labels first (``labels.label_report``).
+
+    Args:
+        mode: what stands in the report's place.
+        positions: what becomes of words for the place.
+        seed: of template wordings.
+        describe: descriptions for the mode ``category``.
+    """
+
+    def changed(row: StudyRow) -> tuple[StudyRow, ...]:
+        made = _reported(row, positions, seed)
+        return tuple(without_positions(one) if positions is Positions.DROP else one for one in _shown(made))
+
+    def _shown(row: StudyRow) -> tuple[StudyRow, ...]:
+        if mode is TextMode.PHRASE:
+            return tuple(one_each(row))
+        if mode is TextMode.QUESTION:
+            return tuple(questions_of(row, seed=seed))
+        if mode is TextMode.FULL:
+            return (row,)
+        if mode is TextMode.PHRASES:
+            one = only_phrases(row)
+        elif mode is TextMode.CATEGORY:
+            one = category_text(row, seed=seed, describe=describe)
+        else:
+            one = keep_section(row, Section(mode.value))
+        return () if one is None else (one,)
+
+    return changed
+
+
+def _reported(row: StudyRow, positions: Positions, seed: int) -> StudyRow:
+    if has_words(row):
+        return row
+    told, places = told_labels(row, positions)
+    return label_report(told, places=places, seed=seed)
