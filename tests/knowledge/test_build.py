@@ -1,9 +1,10 @@
 """From phrases to the graph: deterministic, complete and with sides kept apart."""
 
 import itertools
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowmvg.core.errors import KnowledgeError
@@ -40,8 +41,8 @@ def test_an_entity_on_one_side_never_touches_the_other(graph):
             assert sides <= {node.side, None}, node.name
             assert node.side in sides, node.name
             other = Side.RIGHT if node.side == Side.LEFT else Side.LEFT
-            # The right atrium is a midline structure in spite of its name.
-            assert str(other) not in words_of(node.text.replace("right atrium", "")), node.text
+            # The chambers of the heart are midline structures in spite of their names.
+            assert str(other) not in words_of(re.sub(r"(left|right) (atri|ventric)\w+", "", node.text)), node.text
 
 
 def test_simulated_findings_are_all_in(graph):
@@ -67,6 +68,7 @@ def test_locations_of_a_zone():
     assert locations(apical, ATLAS) == ("left lung apex", "left pleural space", "left apical pleura")
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.permutations(EVERYWHERE[:60]))
 def test_the_order_of_the_phrases_does_not_matter(phrases):
     assert build_graph(phrases, ATLAS) == build_graph(EVERYWHERE[:60], ATLAS)
