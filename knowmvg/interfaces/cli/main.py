@@ -22,6 +22,7 @@ from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.phantom import phantom
+from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.read import read
 from knowmvg.interfaces.cli.stress import stress
 from knowmvg.interfaces.cli.train import train
@@ -62,6 +63,7 @@ def show_version() -> None:
 app.command("ground", rich_help_panel="Use a model")(ground)
 app.command("read", rich_help_panel="Use a model")(read)
 app.command("phantom", rich_help_panel="Make a model")(phantom)
+app.add_typer(kg, name="kg", rich_help_panel="Make a model")
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
 app.command("compare", rich_help_panel="Make a model")(compare)
