@@ -107,5 +107,5 @@ def _nodes(term: str, entry: Site | FindingEntry | None, graph: KnowledgeGraph) 
 
 
 def _names(atlas: Atlas, graph: KnowledgeGraph | None) -> list[str]:
-    known = [wording for entry in (*atlas.findings, *atlas.sites) for wording in (entry.name, *entry.synonyms)]
+    known = [wording for entry in atlas.named for wording in (entry.name, *entry.synonyms)]
     return known + ([] if graph is None else [node.name for node in graph.nodes])

@@ -109,15 +109,20 @@ class Atlas(BaseModel):
         """The sites directly inside ``site``, in the atlas's order."""
         return tuple(other.name for other in self.sites if other.part_of == site)
 
+    @property
+    def named(self) -> tuple[Site | FindingEntry, ...]:
+        """Findings and sites: what has synonyms."""
+        return (*self.findings, *self.sites)
+
     def look_up(self, term: str) -> Site | FindingEntry | None:
         """The site or finding with this name or synonym; case, plural and punctuation do not matter."""
         wanted = words_of(term)
-        for entry in (*self.findings, *self.sites):
+        for entry in self.named:
             if wanted in map(words_of, (entry.name, *entry.synonyms)):
                 return entry
         return None
 
-    def cite(self, entry: Site | FindingEntry) -> str:
+    def cite(self, entry: Site | Zone | FindingEntry) -> str:
         """The full citations of an entry."""
         return "; ".join(self.sources[key] for key in entry.source)
 
@@ -221,11 +226,7 @@ def _finding_problems(finding: FindingEntry, atlas: Atlas) -> Iterator[str]:
 
 
 def _repeated(atlas: Atlas) -> Iterator[tuple[str, str]]:
-    named = [
-        (entry.name, words_of(wording))
-        for entry in (*atlas.sites, *atlas.findings)
-        for wording in (entry.name, *entry.synonyms)
-    ]
+    named = [(entry.name, words_of(wording)) for entry in atlas.named for wording in (entry.name, *entry.synonyms)]
     zoned = [(zone.name, words_of(word)) for zone in atlas.zones for word in (zone.name, *zone.words)]
     for group in (named, zoned):
         times = Counter(words for _, words in group)

@@ -1,7 +1,7 @@
 """Entities by a named-entity model of spaCy, as in the paper (scispaCy), behind the extra ``knowmvg[scispacy]``.
 
-The model says which spans of a phrase are entities, the atlas what they are. A span that the atlas does not know gives no
-node, because nothing could locate it and its words are report text; ``unknown`` counts these.
+The model says which spans of a phrase are entities, the atlas what they are. A span that the atlas does not know gives
+no node, because nothing could locate it and its words are report text; ``unknown`` counts these.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _ADVICE = "Install `knowmvg[scispacy]` and the model as docs/atlas.md says, or u
 class SpacyExtractor:
     """An ``EntityExtractor`` over a spaCy pipeline with a named-entity component.
 
-    ``unknown`` counts the words of spans in which the atlas knows no finding, over all calls. They are report text: keep
-    them to yourself.
+    ``unknown`` counts the words of spans in which the atlas knows no finding, over all calls. They are report text:
+    keep them to yourself.
 
     Source: KnowMVG (arXiv 2604.01915), equation 2, ``E = SciSpaCy(R, A)``; Neumann et al., ScispaCy, BioNLP 2019.
     """

@@ -1,7 +1,7 @@
 """Entities of a data set, read study by study in constant memory, on one process or several (equation 2).
 
-A study gives its labelled phrases, the phrases of its report, or both; a phrase of the report that a labelled one covers
-is left out, so that a statement counts once. Only counts of entities are kept, whose number the atlas bounds.
+A study gives its labelled phrases, the phrases of its report, or both; a phrase of the report that a labelled one
+covers is left out, so that a statement counts once. Only counts of entities are kept, whose number the atlas bounds.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def harvest(
 
 
 def _covers(labelled: Phrase, read: Phrase) -> bool:
-    """Whether a phrase of the report says what a labelled one says already: the same words, or words inside its span."""
+    """Whether a phrase of the report says what a labelled one says already: words inside its span, or the same."""
     if labelled.span is not None and read.span is not None:
         return labelled.span[0] < read.span[1] and read.span[0] < labelled.span[1]
     return labelled.text.casefold() == read.text.casefold()

@@ -55,25 +55,34 @@ def test_it_knows_every_finding_of_the_lexicon_by_its_name(atlas):
 
 # Labels of public data sets, without "No finding", "Other lesion" and "Other disease" (names from their papers).
 LABELS = {
-    "MS-CXR": "Cardiomegaly, Lung Opacity, Edema, Consolidation, Pneumonia, Atelectasis, Pneumothorax, Pleural Effusion",
-    "ChestX-ray14": "Atelectasis, Cardiomegaly, Consolidation, Edema, Effusion, Emphysema, Fibrosis, Hernia, Infiltration, Mass, "
-    "Nodule, Pleural_Thickening, Pneumonia, Pneumothorax, Infiltrate",
+    "MS-CXR": (
+        "Cardiomegaly, Lung Opacity, Edema, Consolidation, Pneumonia, Atelectasis, Pneumothorax, Pleural Effusion"
+    ),
+    "ChestX-ray14": (
+        "Atelectasis, Cardiomegaly, Consolidation, Edema, Effusion, Emphysema, Fibrosis, Hernia, Infiltration, Mass, "
+        "Nodule, Pleural_Thickening, Pneumonia, Pneumothorax, Infiltrate"
+    ),
     "CheXpert": "Enlarged Cardiomediastinum, Cardiomegaly, Lung Opacity, Lung Lesion, Edema, Consolidation, Pneumonia, "
     "Atelectasis, Pneumothorax, Pleural Effusion, Fracture",
-    "VinDr-CXR": "Aortic enlargement, Atelectasis, Calcification, Cardiomegaly, Clavicle fracture, Consolidation, Edema, "
-    "Emphysema, Enlarged PA, ILD, Infiltration, Lung cavity, Lung cyst, Lung Opacity, Mediastinal shift, Nodule/Mass, "
-    "Pleural effusion, Pleural thickening, Pneumothorax, Pulmonary fibrosis, Rib fracture, COPD, Lung tumor, Pneumonia, "
-    "Tuberculosis",
-    "PadChest-GR": "pleural effusion, cardiomegaly, infiltrates, interstitial pattern, nodule, laminar atelectasis, "
-    "alveolar pattern, scoliosis, aortic elongation, aortic atheromatosis, costophrenic angle blunting, kyphosis, "
-    "vertebral degenerative changes, COPD signs, pleural thickening, apical pleural thickening, calcified granuloma, "
-    "fibrotic band, volume loss, hilar enlargement, vascular hilar enlargement, hemidiaphragm elevation, hiatal hernia, "
-    "bronchiectasis, increased density, pacemaker, NSG tube, endotracheal tube, central venous catheter, sternotomy, "
-    "suture material, goiter, gynecomastia, osteosynthesis material, pseudonodule, nipple shadow, mastectomy, air trapping, "
-    "callus rib fracture, superior mediastinal enlargement, tracheal shift, ground glass pattern, miliary opacities, "
-    "reticular interstitial pattern, cavitation, bullas, hypoexpansion, flattened diaphragm, azygos lobe, lobar collapse, "
-    "loculated pleural effusion, loculated fissural effusion, hydropneumothorax, pneumomediastinum, dextrocardia, "
-    "subcutaneous emphysema, dual chamber device, single chamber device, chest drain tube, tracheostomy tube",
+    "VinDr-CXR": (
+        "Aortic enlargement, Atelectasis, Calcification, Cardiomegaly, Clavicle fracture, Consolidation, Edema, "
+        "Emphysema, Enlarged PA, ILD, Infiltration, Lung cavity, Lung cyst, Lung Opacity, Mediastinal shift, "
+        "Nodule/Mass, Pleural effusion, Pleural thickening, Pneumothorax, Pulmonary fibrosis, Rib fracture, COPD, "
+        "Lung tumor, Pneumonia, Tuberculosis"
+    ),
+    "PadChest-GR": (
+        "pleural effusion, cardiomegaly, infiltrates, interstitial pattern, nodule, laminar atelectasis, alveolar "
+        "pattern, scoliosis, aortic elongation, aortic atheromatosis, costophrenic angle blunting, kyphosis, "
+        "vertebral degenerative changes, COPD signs, pleural thickening, apical pleural thickening, calcified "
+        "granuloma, fibrotic band, volume loss, hilar enlargement, vascular hilar enlargement, hemidiaphragm "
+        "elevation, hiatal hernia, bronchiectasis, increased density, pacemaker, NSG tube, endotracheal tube, central "
+        "venous catheter, sternotomy, suture material, goiter, gynecomastia, osteosynthesis material, pseudonodule, "
+        "nipple shadow, mastectomy, air trapping, callus rib fracture, superior mediastinal enlargement, tracheal "
+        "shift, ground glass pattern, miliary opacities, reticular interstitial pattern, cavitation, bullas, "
+        "hypoexpansion, flattened diaphragm, azygos lobe, lobar collapse, loculated pleural effusion, loculated "
+        "fissural effusion, hydropneumothorax, pneumomediastinum, dextrocardia, subcutaneous emphysema, dual chamber "
+        "device, single chamber device, chest drain tube, tracheostomy tube"
+    ),
 }
 
 

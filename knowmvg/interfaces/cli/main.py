@@ -21,8 +21,8 @@ from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
-from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.kg import kg
+from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.read import read
 from knowmvg.interfaces.cli.stress import stress
 from knowmvg.interfaces.cli.train import train

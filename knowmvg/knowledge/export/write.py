@@ -27,7 +27,7 @@ def as_graphml(graph: KnowledgeGraph) -> str:
 
 
 def as_json(graph: KnowledgeGraph) -> str:
-    """networkx's node-link form: ``{"nodes": [{"id": ...}], "edges": [{"source": ..., "target": ...}]}`` (D3)."""
+    """The node-link form of networkx: ``{"nodes": [{"id": ...}], "edges": [{"source": ..., "target": ...}]}`` (D3)."""
     import networkx
 
     return json.dumps(networkx.node_link_data(to_networkx(graph), edges="edges"), indent=1, ensure_ascii=False) + "\n"
