@@ -85,3 +85,32 @@ def test_another_extractor_can_be_given():
     assert graph.nodes[0].name == "blob"
     with pytest.raises(KnowledgeError, match="whatnot"):
         build_graph([], ATLAS, extract=lambda *_: {"blob": Entity("blob", "whatnot")})
+
+
+def test_relations_beyond_the_paper():
+    phrases = [Phrase(text="left rib fracture"), Phrase(text="left lower lobe consolidation")]
+    paper = build_graph(phrases, ATLAS)
+    assert {fact.relation for fact in paper.triplets} == {"located_in"}
+    full = build_graph(phrases, ATLAS, relations=("located_in", "part_of", "is_a"))
+    assert set(paper.triplets) <= set(full.triplets)
+    assert {("left ribs", "part_of", "left chest wall"), ("left chest wall", "part_of", "chest wall")} <= set(
+        full.triplets
+    )
+    assert ("chest wall", "part_of", "thorax") in full.triplets
+    # A located entity is a kind of its finding, a finding of the more general one, which no phrase named.
+    assert ("left rib fracture", "is_a", "rib fracture") in full.triplets
+    assert ("rib fracture", "is_a", "fracture") in full.triplets
+    assert full.nodes[full.index["fracture"]].count == 0
+    assert ("consolidation", "is_a", "lung opacity") in full.triplets
+    tree = build_graph(phrases, ATLAS, relations=("part_of",))
+    assert {fact.relation for fact in tree.triplets} == {"part_of"}
+    assert (
+        build_graph([], ATLAS, extract=lambda *_: {"blob": Entity("blob", "mass")}, relations=("is_a",)).index["mass"]
+        >= 0
+    )
+
+
+def test_a_graph_that_grows_too_large_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("knowmvg.knowledge.build.MAX_NODES", 3)
+    with pytest.raises(KnowledgeError, match="--min-count"):
+        build_graph([Phrase(text="left pleural effusion")], ATLAS)

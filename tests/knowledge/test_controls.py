@@ -76,3 +76,12 @@ def test_caches_of_the_graph_are_not_carried_over():
     mixed = random_graph(GRAPH, 5)
     around = {GRAPH.index[fact.site] for fact in mixed.triplets if fact.entity == GRAPH.nodes[0].name}
     assert set(mixed.neighbours(0)) == around
+
+
+def test_relations_are_exchanged_apart():
+    phrases = [Phrase(text=name) for name in FINDINGS]
+    full = build_graph(phrases, ATLAS, relations=("located_in", "part_of", "is_a"))
+    mixed = random_graph(full, 2)
+    assert Counter(fact.relation for fact in mixed.triplets) == Counter(fact.relation for fact in full.triplets)
+    assert degrees(mixed) == degrees(full)
+    assert all(fact.entity != fact.site for fact in mixed.triplets)
