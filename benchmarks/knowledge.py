@@ -1,10 +1,11 @@
 """How long a knowledge graph takes to build, and how much memory: ``python benchmarks/knowledge.py --json OUT``.
 
-A data set of ``--reports`` studies is written whose reports the simulator's report grammar makes (no images, no labelled
-phrases, so that every report is read), and ``knowmvg kg build`` runs on it. ``build_peak_mb`` is the largest resident
-memory of the command and its processes, added up over them. ``build_seconds_200000`` is what 200,000 reports take by the
-clock: as measured, or in proportion where fewer were read (``reports``), without what every run takes to start.
-``cpu_seconds_200000`` is the same in processor time over all processes, which other work on the machine disturbs less.
+A data set of ``--reports`` studies is written whose reports the simulator's report grammar makes (no images, no
+labelled phrases, so that every report is read), and ``knowmvg kg build`` runs on it. ``build_peak_mb`` is the largest
+resident memory of the command and its processes, added up over them. ``build_seconds_200000`` is what 200,000 reports
+take by the clock: as measured, or in proportion where fewer were read (``reports``), what every run takes to start
+counted once. ``cpu_seconds_200000`` is the same in processor time over all processes, which other work on the machine
+disturbs less.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _children_cpu() -> float:
 
 
 def scaled(run: Run, start: Run, reports: int) -> tuple[float, float]:
-    """Seconds by the clock and of processors for ``GOAL`` reports, from a run over ``reports`` and one over a single."""
+    """Seconds by the clock and of processors for ``GOAL`` reports, from a run over ``reports`` and one over one."""
     if reports == GOAL:
         return run.seconds, run.cpu
     clock, cpu = (

@@ -93,9 +93,8 @@ def test_relations_beyond_the_paper():
     assert {fact.relation for fact in paper.triplets} == {"located_in"}
     full = build_graph(phrases, ATLAS, relations=("located_in", "part_of", "is_a"))
     assert set(paper.triplets) <= set(full.triplets)
-    assert {("left ribs", "part_of", "left chest wall"), ("left chest wall", "part_of", "chest wall")} <= set(
-        full.triplets
-    )
+    assert ("left ribs", "part_of", "left chest wall") in full.triplets
+    assert ("left chest wall", "part_of", "chest wall") in full.triplets
     assert ("chest wall", "part_of", "thorax") in full.triplets
     # A located entity is a kind of its finding, a finding of the more general one, which no phrase named.
     assert ("left rib fracture", "is_a", "rib fracture") in full.triplets
@@ -104,10 +103,8 @@ def test_relations_beyond_the_paper():
     assert ("consolidation", "is_a", "lung opacity") in full.triplets
     tree = build_graph(phrases, ATLAS, relations=("part_of",))
     assert {fact.relation for fact in tree.triplets} == {"part_of"}
-    assert (
-        build_graph([], ATLAS, extract=lambda *_: {"blob": Entity("blob", "mass")}, relations=("is_a",)).index["mass"]
-        >= 0
-    )
+    blob = build_graph([], ATLAS, extract=lambda *_: {"blob": Entity("blob", "mass")}, relations=("is_a",))
+    assert ("blob", "is_a", "mass") in blob.triplets
 
 
 def test_a_graph_that_grows_too_large_says_what_to_do(monkeypatch):

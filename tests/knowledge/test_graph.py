@@ -205,9 +205,8 @@ def test_networkx(graph):
 
 def test_relations_join_what_they_should(graph):
     def with_fact(*fact):
-        return KnowledgeGraph(
-            nodes=graph.nodes, triplets=(*graph.triplets, Triplet(*fact)), vocabulary=graph.vocabulary
-        )
+        triplets = (*graph.triplets, Triplet(*fact))
+        return KnowledgeGraph(nodes=graph.nodes, triplets=triplets, vocabulary=graph.vocabulary)
 
     more = with_fact("left pleural effusion", "is_a", "pleural effusion")
     assert more.index["pleural effusion"] in more.neighbours(more.index["left pleural effusion"])

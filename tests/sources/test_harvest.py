@@ -1,6 +1,6 @@
-"""Entities of a data set: the order does not matter, memory stays flat, errors name the study."""
+"""Entities of a data set: the order does not matter, studies are read as they are needed, errors name the study."""
 
-import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -66,18 +66,22 @@ def test_a_report_that_cannot_be_read_is_named_by_its_study():
         harvest([row(7, "x" * (MAX_CHARACTERS + 1))], Reader(ATLAS))
 
 
-def test_memory_does_not_grow_with_the_studies(monkeypatch):
-    monkeypatch.setattr("knowmvg.sources.harvest.BATCH", 20)
-    long = REPORTS[0] + " Lungs are clear." * 40
+@pytest.mark.parametrize("workers", [1, 2])
+def test_studies_are_read_as_they_are_needed(monkeypatch, workers):
+    monkeypatch.setattr("knowmvg.sources.harvest.BATCH", 4)
+    # Threads in the place of processes, which take seconds to start; what is handed to them is the same.
+    monkeypatch.setattr(
+        "knowmvg.sources.harvest.ProcessPoolExecutor", lambda workers, _, **more: ThreadPoolExecutor(workers, **more)
+    )
+    drawn, ahead = 0, []
 
-    def peak(count):
-        tracemalloc.start()
-        told = []
-        harvest((row(i, f"{long} {i}") for i in range(count)), Reader(ATLAS), progress=told.append)
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert told[-1] == count
-        return most
+    def rows():
+        nonlocal drawn
+        for drawn in range(1, 101):
+            yield row(drawn, REPORTS[drawn % len(REPORTS)])
 
-    harvest([row(0, long)], Reader(ATLAS))  # rules and tables are loaded once
-    assert peak(200) < 1.5 * peak(40) + 50_000
+    found = harvest(rows(), Reader(ATLAS), workers=workers, progress=lambda done: ahead.append(drawn - done))
+    assert found.studies == 100
+    # A batch or a few at a time, never the data set.
+    assert max(ahead) <= (0 if workers == 1 else 4 * (2 * workers + 1))
+    assert found == harvest(rows(), Reader(ATLAS))

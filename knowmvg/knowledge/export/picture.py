@@ -27,8 +27,9 @@ _LETTER, _LINE = 6.6, 15.0  # of a label, in units of the picture
 _ACROSS = {Side.LEFT: 0.8, Side.RIGHT: 0.2}
 # How far down the thorax a level of the lung lies.
 _DOWN = {
-    "apical": 0.08, "upper": 0.2, "upper lobe": 0.28, "mid": 0.45, "perihilar": 0.48, "middle lobe": 0.62, "lingula": 0.62,
-    "lower": 0.7, "lower lobe": 0.72, "retrocardiac": 0.78, "basal": 0.86, "cardiophrenic": 0.88, "costophrenic": 0.95,
+    "apical": 0.08, "upper": 0.2, "upper lobe": 0.28, "mid": 0.45, "perihilar": 0.48, "middle lobe": 0.62,
+    "lingula": 0.62, "lower": 0.7, "lower lobe": 0.72, "retrocardiac": 0.78, "basal": 0.86, "cardiophrenic": 0.88,
+    "costophrenic": 0.95,
 }  # fmt: skip
 _CLASSES = {None: "midline", Side.LEFT: "left", Side.RIGHT: "right", Side.BILATERAL: "both"}
 
