@@ -70,12 +70,6 @@ def settled(counts: Counter[Entity]) -> dict[str, Entity]:
     return entities
 
 
-def missing_findings(phrases: Iterable[Phrase], atlas: Atlas) -> Counter[str]:
-    """Names of findings in ``phrases`` that the atlas does not know, with their counts: what to add to the atlas."""
-    placed = (phrase for phrase in phrases if phrase.assertion.placed)
-    return Counter(phrase.finding or phrase.text for phrase in placed if not atlas.vocabulary.read(phrase))
-
-
 def _variants(mention: Mention, atlas: Atlas) -> Iterator[Entity]:
     """The entities of one mention, from the general to the located."""
     finding, wording, side, zone = mention
