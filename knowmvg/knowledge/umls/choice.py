@@ -32,7 +32,9 @@ class Choice:
         ):
             for value in values:
                 if pattern.fullmatch(value) is None:
-                    raise KnowledgeError(f"{name} as UMLS writes them, such as {example}", repr(value[:40]), "Correct it.")
+                    raise KnowledgeError(
+                        f"{name} as UMLS writes them, such as {example}", repr(value[:40]), "Correct it."
+                    )
             object.__setattr__(self, name, tuple(sorted(set(values))))
         if not self.languages:
             raise KnowledgeError("at least one language", "none", "Leave the option out for ENG.")

@@ -71,9 +71,12 @@ class Definition:
 
 
 class Concepts(Protocol):
-    """UMLS of one ``release``. CUIs that are unknown have no name, no types and no links."""
+    """UMLS of one release. CUIs that are unknown have no name, no types and no links."""
 
-    release: str
+    @property
+    def release(self) -> str:
+        """The release's name, such as ``2025AB``."""
+        ...
 
     def lookup(self, term: str) -> list[Match]:
         """All concepts with a wording equal to ``term`` but for case, plural and word order, the best first."""

@@ -175,4 +175,3 @@ def _result(release: Release, choice: Choice, staging: Staging, resumed: int) ->
     warnings = [f"no name of the vocabulary {source} is in the release" for source in absent]
     rows = {file: place.rows for file, place in staging.places.items()}
     return Imported(str(release.name), rows, dict(staging.left_out), resumed, tuple(warnings))
-

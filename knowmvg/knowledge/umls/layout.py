@@ -1,8 +1,8 @@
 """The files of a UMLS release in Rich Release Format (RRF) and what of them is read.
 
-Every row is a line of UTF-8 whose fields end with ``|``, the last one too. Column orders follow the UMLS Reference Manual
-(NBK9685, tables of MRCONSO, MRREL, MRDEF, MRSTY and MRFILES), read there and compared with public load scripts; a real
-release was not at hand. Where MRFILES.RRF lies beside the files, its column lists are compared with these.
+Every row is a line of UTF-8 whose fields end with ``|``, the last one too. Column orders follow the UMLS Reference
+Manual (NBK9685, tables of MRCONSO, MRREL, MRDEF, MRSTY and MRFILES), read there and compared with public load scripts;
+a real release was not at hand. Where MRFILES.RRF lies beside the files, its column lists are compared with these.
 """
 
 from __future__ import annotations

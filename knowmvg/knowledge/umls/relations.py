@@ -4,9 +4,9 @@ MRREL reads backwards: the row ``CUI1 | ... | CUI2 | ... | RELA`` says *CUI2 REL
 relationship which the second concept has to the first). A disease in ``CUI2`` with ``RELA`` = ``has_finding_site`` has
 its site in ``CUI1``; with ``finding_site_of`` the disease is in ``CUI1``. Both are brought to *(what, kind, where)*.
 
-The names are those that NLM lists as relationship attributes, as far as they concern place: SNOMED CT gives most finding
-sites, NCI the ``disease_has_..._anatomic_site`` family, FMA the parts. Names were taken from public lists; which of them
-a certain release holds could not be verified without one, and one that it does not hold costs nothing.
+The names are those that NLM lists as relationship attributes, as far as they concern place: SNOMED CT gives most
+finding sites, NCI the ``disease_has_..._anatomic_site`` family, FMA the parts. Names were taken from public lists;
+which of them a certain release holds could not be verified without one, and one that it does not hold costs nothing.
 """
 
 from __future__ import annotations

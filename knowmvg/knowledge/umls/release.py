@@ -1,8 +1,8 @@
 """Where the rows of a release lie: loose files, gzip files, numbered parts, or members of ZIP archives.
 
-Understood are what MetamorphoSys writes (``META/MRCONSO.RRF``), single files from the UMLS download page as ZIP, and the
-full release unpacked once: archives ``*.nlm`` (ZIP) with ``META/MRCONSO.RRF.aa.gz``, ``.ab.gz`` and so on, whose
-decompressed content is one file cut anywhere. Nothing is ever unpacked to disk.
+Understood are what MetamorphoSys writes (``META/MRCONSO.RRF``), files from the UMLS download page as ZIP, and the full
+release unpacked once: archives ``*.nlm`` (ZIP) with ``META/MRCONSO.RRF.aa.gz``, ``.ab.gz`` and so on, whose decompressed
+content is one file cut anywhere. Nothing is ever unpacked to disk.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from knowmvg.knowledge.umls.layout import MRFILES, TABLES, Table, checked_releas
 MAX_MEMBERS = 20_000
 MAX_SMALL_FILE = 4 * 2**20  # of release.dat and MRFILES.RRF
 _PART = re.compile(r"(?P<file>[A-Z]+\.RRF|release\.dat)(?:\.(?P<part>[a-z]{2}))?(?P<gz>\.gz)?")
+_SMALL = (MRFILES.file, "release.dat")
 _ADVICE = "Give the META folder of your release; docs/umls.md says how to get one."
 
 
 class Opened(NamedTuple):
     """A part while it is read: its content, which can be sought forwards, and how many of its ``bytes`` are read."""
 
-    content: IO[bytes]
+    content: IO[bytes] | gzip.GzipFile
     done: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a file: at ``path``, or the ``member`` of the archive there; ``zipped`` by gzip; ``bytes`` as it lies."""
+    """A piece of a file: at ``path``, or the ``member`` of the archive there; ``zipped`` by gzip, ``bytes`` as such."""
 
     path: Path
     member: str | None
@@ -60,7 +61,9 @@ class Part:
                 stored = stack.enter_context(self.path.open("rb"))
             else:
                 stored = stack.enter_context(stack.enter_context(zipfile.ZipFile(self.path)).open(self.member))
-            content = stack.enter_context(gzip.GzipFile(fileobj=stored)) if self.zipped else stored
+            content: IO[bytes] | gzip.GzipFile = stored
+            if self.zipped:
+                content = stack.enter_context(gzip.GzipFile(fileobj=stored))
             yield Opened(content, stored.tell)
 
 
@@ -96,14 +99,19 @@ def open_release(root: Path, name: str | None = None) -> Release:
         checked_release(name)
     found = list(_parts(root))
     parts: dict[str, tuple[Part, ...]] = {}
-    for file in (*(table.file for table in TABLES), MRFILES.file, "release.dat"):
+    for file in (*(table.file for table in TABLES), *_SMALL):
         pieces = [(match["part"] or "", part) for match, part in found if match["file"] == file]
         if not pieces:
+            continue
+        if file in _SMALL:  # every archive of a release may hold these
+            parts[file] = (pieces[0][1],)
             continue
         marks = sorted(mark for mark, _ in pieces)
         if marks != [""] and marks != [f"a{chr(ord('a') + i)}" for i in range(len(marks))]:
             names = ", ".join(sorted(part.name for _, part in pieces)[:6])
-            raise KnowledgeError(f"{file} once, or its parts aa, ab, ... complete", names, "Leave one copy of the file.")
+            raise KnowledgeError(
+                f"{file} once, or its parts aa, ab, ... complete", names, "Leave one copy of the file."
+            )
         parts[file] = tuple(part for _, part in sorted(pieces, key=lambda piece: piece[0]))
     if missing := [table.file for table in TABLES if table.file not in parts]:
         nested = any(part.suffix == ".nlm" for part in _nested(root))
@@ -151,14 +159,15 @@ def _members(path: Path) -> Iterator[tuple[re.Match[str], Part]]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise KnowledgeError("a folder or a ZIP archive of a UMLS release", f"another file at {path}", _ADVICE) from error
+        raise KnowledgeError(
+            "a folder or a ZIP archive of a UMLS release", f"another file at {path}", _ADVICE
+        ) from error
     if len(members) > MAX_MEMBERS:
         raise KnowledgeError(f"an archive of at most {MAX_MEMBERS} files", f"{len(members)} in {path.name}", _ADVICE)
     for member in members:
-        *folders, name = member.filename.split("/")
+        name = member.filename.rpartition("/")[2]
         match = _PART.fullmatch(name)
-        # META/ of a release, or a file alone; not META/ of another product beside it, nor the Semantic Network.
-        if match is None or (folders and folders[-1] not in ("META", "")) and len(folders) > 1:
+        if match is None:
             continue
         if member.flag_bits & 0x1:
             raise KnowledgeError("an archive without a password", f"{name} in {path.name} is encrypted", "Unpack it.")

@@ -39,7 +39,7 @@ class Block:
 
 
 def read_blocks(table: Table, parts: Sequence[Part], start: Place) -> Iterator[Block]:
-    """The rows of ``parts`` from ``start`` on, some 4 MB at a time. Windows line ends and a byte order mark are allowed.
+    """The rows of ``parts`` from ``start`` on, some 4 MB at a time; Windows line ends and a byte order mark are allowed.
 
     Raises:
         KnowledgeError: a row has another number of fields, is not UTF-8, holds a NUL or is longer than
@@ -103,7 +103,9 @@ def _chunks(table: Table, parts: Sequence[Part], start: Place) -> Iterator[tuple
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             reason = "it ends too early" if isinstance(error, EOFError) else f"it is damaged ({type(error).__name__})"
             raise KnowledgeError(
-                f"a complete {part.name}", f"{reason}, after {total} bytes of {table.file}", "Copy or download it again."
+                f"a complete {part.name}",
+                f"{reason}, after {total} bytes of {table.file}",
+                "Copy or download it again.",
             ) from error
         done += part.bytes
     if skip:

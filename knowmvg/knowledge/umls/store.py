@@ -101,7 +101,9 @@ class UmlsStore:
         """See ``Concepts.definitions``."""
         rows = self._rows("SELECT text, sab FROM definition WHERE cui = ?", _number(cui))
         found = [Definition(text, self._labels[sab]) for text, sab in rows]
-        return sorted(found, key=lambda definition: (source_place(definition.source), definition.source, definition.text))
+        return sorted(
+            found, key=lambda definition: (source_place(definition.source), definition.source, definition.text)
+        )
 
     def _best(self, cui: int) -> Name | None:
         rows = self._rows("SELECT text, sab, tty, preferred FROM name WHERE cui = ?", cui)
