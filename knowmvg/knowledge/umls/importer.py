@@ -170,7 +170,7 @@ def _about(release: Release, choice: Choice, staging: Staging) -> dict[str, Any]
 
 
 def _result(release: Release, choice: Choice, staging: Staging, resumed: int) -> Imported:
-    spoken = {text for text, number in staging.labels.numbers.items() if number in staging.spoken}
+    spoken = {text for text, number in staging.labels.items() if number in staging.spoken}
     absent = [source for source in choice.sources if source not in spoken]
     warnings = [f"no name of the vocabulary {source} is in the release" for source in absent]
     rows = {file: place.rows for file, place in staging.places.items()}

@@ -10,23 +10,22 @@ from collections import Counter
 from collections.abc import Callable
 
 from knowmvg.knowledge.umls.choice import Choice
-from knowmvg.knowledge.umls.layout import MRCONSO, MRDEF, MRREL, MRSTY, SUPPRESS, Table, cui_number, tui_number
+from knowmvg.knowledge.umls.layout import MRCONSO, MRDEF, MRREL, MRSTY, SUPPRESSED, Table, cui_number, tui_number
 from knowmvg.knowledge.umls.relations import READINGS
 from knowmvg.knowledge.umls.rows import Block, fault
 from knowmvg.knowledge.umls.terms import term_key
 
+_CUI2, _RELA, _REL_SAB, _REL_SUPPRESS = MRREL.at("CUI2", "RELA", "SAB", "SUPPRESS")
 Values = tuple[int | str, ...]
 
 
-class Labels:
-    """Numbers for the few short texts that stand in every row."""
+class Labels(dict[str, int]):
+    """Numbers for the few short texts that stand in every row; a new one gets the next."""
 
-    def __init__(self, known: dict[str, int] | None = None) -> None:
-        self.numbers = dict(known or {})
-
-    def __getitem__(self, text: str) -> int:
-        """The number of ``text``; a new one gets the next."""
-        return self.numbers.setdefault(text, len(self.numbers))
+    def __missing__(self, text: str) -> int:
+        """Numbers a new text."""
+        self[text] = number = len(self)
+        return number
 
 
 class Keeper:
@@ -49,25 +48,28 @@ class Keeper:
         Raises:
             KnowledgeError: a CUI, TUI or suppress flag is none; the row is named.
         """
-        turn, kept = self._of[table.file], []
+        turn = self._of[table.file]
+        kept: list[Values] = []
+        left_out: Counter[str] = Counter()
         for number, fields in enumerate(block.rows, block.first):
             try:
                 values = turn(fields)
             except ValueError as error:
                 expected, _, got = str(error).removeprefix("expected ").partition(", got ")
                 raise fault(table, number, expected, got) from None
-            if isinstance(values, str):
-                self.left_out[f"{table.file}: {values}"] += 1
+            if values.__class__ is str:
+                left_out[values] += 1
             else:
                 kept.append(values)
+        self.left_out.update({f"{table.file}: {reason}": count for reason, count in left_out.items()})
         return kept
 
     def _unwanted(self, source: str, suppress: str) -> str | None:
-        suppressed = SUPPRESS.get(suppress)
-        if suppressed is None:
-            raise ValueError(f"expected a suppress flag of {', '.join(SUPPRESS)}, got {suppress[:20]!r}")
-        if suppressed and not self.choice.suppressed:
-            return "suppressed"
+        if suppress != "N":
+            if suppress not in SUPPRESSED:
+                raise ValueError(f"expected a suppress flag of N, {', '.join(SUPPRESSED)}, got {suppress[:20]!r}")
+            if not self.choice.suppressed:
+                return "suppressed"
         return "other vocabularies" if self._sources and source not in self._sources else None
 
     def _name(self, fields: list[str]) -> Values | str:
@@ -89,17 +91,16 @@ class Keeper:
         return cui_number(fields[0]), tui_number(fields[1])
 
     def _relation(self, fields: list[str]) -> Values | str:
-        cui1, _, _, _, cui2, _, _, rela, _, _, sab, _, _, _, suppress, _, _ = fields
-        reading = READINGS.get(rela)
+        reading = READINGS.get(fields[_RELA])
         if reading is None:
             return "relations that say nothing of place"
-        first, second = cui_number(cui1), cui_number(cui2)
-        if reason := self._unwanted(sab, suppress):
+        first, second, source = cui_number(fields[0]), cui_number(fields[_CUI2]), fields[_REL_SAB]
+        if reason := self._unwanted(source, fields[_REL_SUPPRESS]):
             return reason
         if first == second:
             return "relations of a concept to itself"
-        what, where = (second, first) if reading.forward else (first, second)
-        return what, int(reading.kind), where, self.labels[sab]
+        kind, forward = reading
+        return (second, kind, first, self.labels[source]) if forward else (first, kind, second, self.labels[source])
 
     def _definition(self, fields: list[str]) -> Values | str:
         cui, _, _, _, sab, text, suppress, _, _ = fields

@@ -18,8 +18,8 @@ LICENCE = "UMLS"
 CUI = re.compile(r"C\d{7}")
 TUI = re.compile(r"T\d{3}")
 RELEASE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
-# Values of SUPPRESS: N is not suppressed; O obsolete, E by an editor, Y by its source.
-SUPPRESS = {"N": False, "O": True, "E": True, "Y": True}
+# Values of SUPPRESS besides N: obsolete, suppressed by an editor, suppressed by its source.
+SUPPRESSED = ("O", "E", "Y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ TABLES = (MRCONSO, MRSTY, MRREL, MRDEF)
 
 def cui_number(cui: str) -> int:
     """``C0012345`` as a number. Raises ``ValueError`` for anything that is not a CUI."""
-    if CUI.fullmatch(cui) is None:
+    digits = cui[1:]  # tens of millions of rows come by here: a pattern takes twice as long
+    if len(digits) != 7 or cui[0] != "C" or not digits.isdigit() or not digits.isascii():
         raise ValueError(f"expected a CUI such as C0000001, got {cui[:20]!r}")
-    return int(cui[1:])
+    return int(digits)
 
 
 def cui_text(number: int) -> str:

@@ -1,8 +1,8 @@
 """Where the rows of a release lie: loose files, gzip files, numbered parts, or members of ZIP archives.
 
 Understood are what MetamorphoSys writes (``META/MRCONSO.RRF``), files from the UMLS download page as ZIP, and the full
-release unpacked once: archives ``*.nlm`` (ZIP) with ``META/MRCONSO.RRF.aa.gz``, ``.ab.gz`` and so on, whose decompressed
-content is one file cut anywhere. Nothing is ever unpacked to disk.
+release unpacked once: archives ``*.nlm`` (ZIP) with ``META/MRCONSO.RRF.aa.gz``, ``.ab.gz`` and so on, which together,
+decompressed, are one file cut anywhere. Nothing is ever unpacked to disk.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Block:
 
 
 def read_blocks(table: Table, parts: Sequence[Part], start: Place) -> Iterator[Block]:
-    """The rows of ``parts`` from ``start`` on, some 4 MB at a time; Windows line ends and a byte order mark are allowed.
+    """The rows of ``parts`` from ``start`` on, 4 MB at a time; Windows line ends and a byte order mark are allowed.
 
     Raises:
         KnowledgeError: a row has another number of fields, is not UTF-8, holds a NUL or is longer than

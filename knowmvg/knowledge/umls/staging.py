@@ -79,7 +79,7 @@ class Staging:
         """Writes the rows added and all counters, together or not at all."""
         state = {
             "plan": self.plan,
-            "labels": self.labels.numbers,
+            "labels": self.labels,
             "left_out": self.left_out,
             "spoken": sorted(self.spoken),
             "places": {file: [place.bytes, place.rows] for file, place in self.places.items()},
@@ -99,7 +99,7 @@ class Staging:
         for step, statement in enumerate(DONE, 1):
             run(statement)
             yield step
-        labels = [(number, text) for text, number in self.labels.numbers.items()]
+        labels = [(number, text) for text, number in self.labels.items()]
         self._connection.executemany("INSERT INTO done.label VALUES (?, ?)", labels)
         counts = {f"{table}s": run(f"SELECT COUNT(*) FROM done.{table}").fetchone()[0] for table in INSERT}
         counts["concepts"] = run("SELECT COUNT(*) FROM (SELECT 1 FROM done.name GROUP BY cui)").fetchone()[0]
