@@ -20,7 +20,7 @@ from knowmvg.knowledge.umls.layout import LICENCE, TABLES, Table
 from knowmvg.knowledge.umls.release import Release, open_release, stated_rows
 from knowmvg.knowledge.umls.rows import Place, read_blocks
 from knowmvg.knowledge.umls.schema import DONE, SCHEMA
-from knowmvg.knowledge.umls.staging import Staging
+from knowmvg.knowledge.umls.staging import Staging, drop
 from knowmvg.knowledge.umls.terms import KEY_VERSION
 
 Progress = Callable[[str, int, int | None], None]
@@ -76,25 +76,31 @@ def import_release(
     partial, building = out.with_name(f"{out.name}.partial"), out.with_name(f"{out.name}.building")
     try:
         if restart:
-            partial.unlink(missing_ok=True)
-        building.unlink(missing_ok=True)  # a broken end is done again from the rows
+            drop(partial)
+        building.unlink(missing_ok=True)  # what was killed while it was sorted is sorted again
         with Staging.opened(partial) as staging:
             resumed = _check_plan(staging, _plan(release, choice))
+            malformed = None
             try:
                 for table in TABLES:
                     _read(release, table, staging, choice, progress)
-            except KnowledgeError:
-                partial.unlink(missing_ok=True)
-                raise
-            for step in staging.build(building, _about(release, choice, staging)):
-                progress("sorting and indexing", step, len(DONE))
-            result = _result(release, choice, staging, resumed)
+            except KnowledgeError as error:
+                malformed = error
+            else:
+                for step in staging.build(building, _about(release, choice, staging)):
+                    progress("sorting and indexing", step, len(DONE))
+                result = _result(release, choice, staging, resumed)
+        if malformed is not None:  # the same rows would be met again
+            drop(partial)
+            raise malformed
         with building.open("rb+") as file:
             os.fsync(file.fileno())
         building.replace(out)
-        partial.unlink()
+        drop(partial)
     except OSError as error:
         raise OutputError(f"a file that can be written at {out}", str(error.strerror), "Choose another one.") from error
+    finally:
+        building.unlink(missing_ok=True)
     return result
 
 

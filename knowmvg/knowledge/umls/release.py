@@ -21,7 +21,7 @@ from knowmvg.knowledge.umls.layout import MRFILES, TABLES, Table, checked_releas
 
 MAX_MEMBERS = 20_000
 MAX_SMALL_FILE = 4 * 2**20  # of release.dat and MRFILES.RRF
-_PART = re.compile(r"(?P<file>[A-Z]+\.RRF|release\.dat)(?:\.(?P<part>[a-z]{2}))?(?P<gz>\.gz)?")
+_PART = re.compile(r"(?P<file>[A-Z]+\.RRF|release\.dat)(?:\.(?P<part>a[a-z]))?(?P<gz>\.gz)?")
 _SMALL = (MRFILES.file, "release.dat")
 _ADVICE = "Give the META folder of your release; docs/umls.md says how to get one."
 

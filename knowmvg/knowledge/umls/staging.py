@@ -107,3 +107,9 @@ class Staging:
         entries = [(key, json.dumps(value, sort_keys=True)) for key, value in sorted(described.items())]
         self._connection.executemany("INSERT INTO done.about VALUES (?, ?)", entries)
         run("DETACH DATABASE done")
+
+
+def drop(path: Path) -> None:
+    """Removes a staging file that is not open, with its journal."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
