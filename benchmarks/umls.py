@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,7 @@ RELATIONS = (
 _WORKER = "--worker"
 
 
+@cache
 def vocabulary(seed: int) -> list[str]:
     """Twenty thousand invented words."""
     dice = random.Random(seed)

@@ -76,7 +76,9 @@ def test_a_body_part_of_the_same_wording_is_no_finding(release, opened):
 
 def test_of_several_concepts_the_first_with_a_site_counts(release, opened):
     release.concept("C9000042", "T033", "Nodule")
-    release.type("C9000043", "T047").name("C9000043", "Nodule", sab="NCI").relation("C9000014", "has_finding_site", "C9000043")
+    release.type("C9000043", "T047").name("C9000043", "Nodule", sab="NCI").relation(
+        "C9000014", "has_finding_site", "C9000043"
+    )
     built = build(opened(release), "nodule", "pleural effusion")
     assert built.placed["nodule"].concept.cui == "C9000043"
     assert built.ambiguous == ("nodule",)

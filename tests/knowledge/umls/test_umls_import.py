@@ -258,7 +258,9 @@ def killed_at(call, folder, out):
     child = os.fork()
     if child == 0:
         calls = iter(range(call))
-        import_release(folder, out, progress=lambda *_: next(calls, None) is None and os.kill(os.getpid(), signal.SIGKILL))
+        import_release(
+            folder, out, progress=lambda *_: next(calls, None) is None and os.kill(os.getpid(), signal.SIGKILL)
+        )
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -39,7 +39,12 @@ def test_both_spellings_locate_the_thing_and_never_the_site(pair, opened, cui1, 
 
 @pytest.mark.parametrize(
     ("cui1", "rela", "cui2"),
-    [(THING, "has_finding_site", SITE), (SITE, "finding_site_of", THING), (THING, "part_of", SITE), (SITE, "has_part", THING)],
+    [
+        (THING, "has_finding_site", SITE),
+        (SITE, "finding_site_of", THING),
+        (THING, "part_of", SITE),
+        (SITE, "has_part", THING),
+    ],
 )
 def test_a_row_the_other_way_round_does_not_locate(pair, opened, cui1, rela, cui2):
     store = opened(pair.relation(cui1, rela, cui2))

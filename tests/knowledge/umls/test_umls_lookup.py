@@ -10,7 +10,9 @@ from knowmvg.core.errors import KnowledgeError
 from knowmvg.knowledge.umls.store import MAX_TERM, UmlsStore
 from knowmvg.knowledge.umls.terms import normal_words, term_key
 
-WORDS = st.lists(st.sampled_from(["lung", "effusion", "cavity", "lobe", "base", "mass", "apex"]), min_size=1, max_size=5)
+WORDS = st.lists(
+    st.sampled_from(["lung", "effusion", "cavity", "lobe", "base", "mass", "apex"]), min_size=1, max_size=5
+)
 
 
 @given(WORDS, st.randoms(use_true_random=False))
@@ -59,7 +61,12 @@ def test_a_key_is_the_same_in_every_version():
 def test_lookup_gives_concept_name_and_types(release, opened):
     store = opened(release)
     (match,) = store.lookup("EFFUSIONS, pleural")
-    assert (match.cui, match.name.text, match.types, match.anatomical) == ("C9000001", "Pleural effusion", ("T047",), False)
+    assert (match.cui, match.name.text, match.types, match.anatomical) == (
+        "C9000001",
+        "Pleural effusion",
+        ("T047",),
+        False,
+    )
     (other,) = store.lookup("hydrothorax")
     assert (other.name.text, other.matched.text, other.matched.source) == ("Pleural effusion", "Hydrothorax", "MSH")
     assert store.lookup("lungs")[0].anatomical

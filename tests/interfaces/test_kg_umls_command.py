@@ -1,0 +1,93 @@
+"""The commands: import, lookup in the database, and every way to give too much or too little."""
+
+import json
+
+import pytest
+
+from knowmvg.interfaces.cli.kg_umls import umls
+from knowmvg.interfaces.cli.main import ending
+
+ROWS = {
+    "MRCONSO.RRF": (
+        "C9000001|ENG|P|L1|PF|S1|Y|A1||||SNOMEDCT_US|PT|1|Pleural effusion|0|N||\n"
+        "C9000001|SPA|P|L2|PF|S2|Y|A2||||SCTSPA|PT|1|Derrame pleural|0|N||\n"
+        "C9000002|ENG|P|L3|PF|S3|Y|A3||||SNOMEDCT_US|PT|2|Pleural cavity|0|N||\n"
+        "C9000003|ENG|P|L4|PF|S4|Y|A4||||NCI|PT|3|Effusion, Pleural|0|N||\n"
+    ),
+    "MRREL.RRF": "C9000002|A3|SCUI|RO|C9000001|A1|SCUI|has_finding_site|R1||SNOMEDCT_US|SNOMEDCT_US|0|Y|N||\n",
+    "MRDEF.RRF": "",
+    "MRSTY.RRF": "C9000001|T047|B2|Invented|AT1||\nC9000002|T030|A2|Invented|AT2||\nC9000003|T033|A2|Invented|AT3||\n",
+}
+
+
+def run(*arguments):
+    return ending(lambda: umls([str(argument) for argument in arguments]))
+
+
+@pytest.fixture
+def meta(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    folder = tmp_path / "META"
+    folder.mkdir()
+    for file, text in ROWS.items():
+        (folder / file).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def database(meta, tmp_path, capsys):
+    assert run("import", meta, "--out", tmp_path / "umls.sqlite", "--release", "2099AA") == 0
+    capsys.readouterr()
+    return tmp_path / "umls.sqlite"
+
+
+def test_import_tells_what_it_left_out(database, capsys, meta, tmp_path):
+    assert run("import", meta, "--out", database, "--release", "2099AA", "--overwrite", "--source", "RADLEX") == 8
+    assert run("import", meta, "--out", database, "--release", "2099AA") == 9
+    capsys.readouterr()
+    options = ("--overwrite", "--language", "SPA", "--language", "ENG", "--source", "SCTSPA", "--source", "FMA")
+    assert run("import", meta, "--out", database, "--release", "2099AA", *options) == 0
+    told = capsys.readouterr()
+    assert "3 other vocabularies" in told.out
+    assert "no name of the vocabulary FMA" in told.err
+    assert "keep this file to yourself" in told.err
+    assert "not a medical device" in told.out
+
+
+def test_lookup_shows_concepts_and_places(database, capsys):
+    assert run("lookup", "pleural effusions", "--umls", database) == 0
+    shown = capsys.readouterr().out
+    assert "Pleural cavity (finding site)" in shown
+    assert "ambiguous: 2 concepts" in shown
+    assert run("lookup", "unheard of", "--umls", database) == 0
+    assert "no such term" in capsys.readouterr().out
+
+
+def test_lookup_as_json(database, capsys):
+    assert run("lookup", "pleural effusion", "--umls", database, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["release"], answer["licence"]) == ("2099AA", "UMLS")
+    assert [concept["cui"] for concept in answer["concepts"]] == ["C9000001", "C9000003"]
+    (site,) = answer["concepts"][0]["sites"]
+    assert site == {
+        "cui": "C9000002",
+        "name": "Pleural cavity",
+        "by": "finding site",
+        "hops": 0,
+        "sources": ["SNOMEDCT_US"],
+    }
+
+
+def test_one_way_to_umls_is_named(database, tmp_path, capsys, monkeypatch):
+    assert run("lookup", "effusion") == 2
+    assert run("lookup", "effusion", "--umls", database, "--api", tmp_path / "cache") == 2
+    monkeypatch.delenv("UMLS_API_KEY", raising=False)
+    assert run("lookup", "effusion", "--api", tmp_path / "cache") == 8
+    assert "UMLS_API_KEY" in capsys.readouterr().err
+
+
+def test_errors_have_their_codes(meta, tmp_path):
+    assert run("lookup", "effusion", "--umls", tmp_path / "none.sqlite") == 8
+    assert run("import", meta, "--out", tmp_path / "out.sqlite") == 8  # no release.dat
+    assert run("import", tmp_path / "none", "--out", tmp_path / "out.sqlite") == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["META"]
