@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import typer
 
-from knowmvg.interfaces.cli.kg_umls import umls
+from knowmvg.interfaces.cli.kg_umls import located_by_umls, umls
 from knowmvg.interfaces.cli.main import ending
+from knowmvg.knowledge.entities import Entity
+from knowmvg.knowledge.ontology import load_atlas
 
 ROWS = {
     "MRCONSO.RRF": (
@@ -84,6 +87,17 @@ def test_one_way_to_umls_is_named(database, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("UMLS_API_KEY", raising=False)
     assert run("lookup", "effusion", "--api", tmp_path / "cache") == 8
     assert "UMLS_API_KEY" in capsys.readouterr().err
+
+
+def test_the_seam_of_kg_build(database, tmp_path, capsys):
+    entities = {text: Entity(text, text) for text in ("pleural effusion", "cardiomegaly")}
+    graph = located_by_umls(entities, load_atlas(), database=database)
+    assert [tuple(triplet) for triplet in graph.triplets] == [("pleural effusion", "located_in", "Pleural cavity")]
+    told = capsys.readouterr().err
+    assert "1 entities UMLS does not know, so that they have no site: cardiomegaly" in told
+    assert "1 entities stand for several concepts" in told
+    with pytest.raises(typer.BadParameter):
+        located_by_umls(entities, load_atlas())
 
 
 def test_errors_have_their_codes(meta, tmp_path):

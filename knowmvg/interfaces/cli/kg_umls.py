@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +15,13 @@ from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 
 if TYPE_CHECKING:
+    from knowmvg.knowledge.entities import Entity
+    from knowmvg.knowledge.graph import KnowledgeGraph
+    from knowmvg.knowledge.ontology import Atlas
     from knowmvg.knowledge.umls.concepts import Concepts, Match
     from knowmvg.knowledge.umls.locate import Located
 
+_MANY = 10  # entities that a warning names at most
 NOTICE = "UMLS content is licensed to you by NLM: keep this file to yourself."
 
 umls = typer.Typer(no_args_is_help=True, help="Use your own licensed copy of UMLS, or its API.", add_completion=False)
@@ -142,6 +146,36 @@ def opened(
         yield RestConcepts(client, version=release)
     finally:
         client.close()
+
+
+def located_by_umls(
+    entities: Mapping[str, Entity],
+    atlas: Atlas,
+    *,
+    database: Path | None = None,
+    api: Path | None = None,
+    release: str = "current",
+) -> KnowledgeGraph:
+    """For ``knowmvg kg build``: the graph of ``entities`` by UMLS, with a bar, and warnings of what it does not locate.
+
+    Raises:
+        typer.BadParameter: not exactly one of ``database`` and ``api`` is given.
+        KnowledgeError: see ``umls_graph_of`` and ``opened``.
+    """
+    from knowmvg.knowledge.umls.graph import umls_graph_of
+
+    with opened(database, api, release=release) as concepts, console.stage_bars() as progress:
+        total = len(entities)
+        built = umls_graph_of(entities, atlas, concepts, progress=lambda done: progress("located", done, total))
+    for what, names in (
+        ("UMLS does not know, so that they have no site", built.unknown),
+        ("UMLS knows but does not locate on their side and zone", built.unplaced),
+        ("stand for several concepts, of which the first with a site was taken", built.ambiguous),
+    ):
+        if names:
+            shown = ", ".join(names[:_MANY]) + (" ..." if len(names) > _MANY else "")
+            console.show_warnings([f"{len(names)} entities {what}: {shown}"])
+    return built.graph
 
 
 def _how(site: Located) -> str:

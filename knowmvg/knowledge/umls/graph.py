@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Phrase, Side
-from knowmvg.knowledge.entities import EntityExtractor, extract_entities
-from knowmvg.knowledge.graph import LOCATED_IN, KnowledgeGraph, Node, Triplet
+from knowmvg.knowledge.entities import Entity, EntityExtractor, extract_entities
+from knowmvg.knowledge.graph import LOCATED_IN, MAX_NODES, KnowledgeGraph, Node, Triplet
 from knowmvg.knowledge.ontology import Atlas
 from knowmvg.knowledge.umls.concepts import Concepts
 from knowmvg.knowledge.umls.layout import LICENCE
@@ -50,30 +50,48 @@ def build_umls_graph(
     extract: EntityExtractor = extract_entities,
     locator: Locator | None = None,
 ) -> UmlsGraph:
-    """The graph of the entities in ``phrases`` and the sites at which UMLS locates them; give the training split only.
+    """``umls_graph_of`` the entities in ``phrases``; give the training split only. The order does not matter."""
+    return umls_graph_of(extract(phrases, atlas), atlas, concepts, locator=locator)
 
-    Entities are read with the atlas's vocabulary, as in ``build.build_graph``; sites, relations and texts come from
-    UMLS. Every node with content of UMLS has the licence ``UMLS`` and names release, CUI and vocabulary as its source.
+
+def umls_graph_of(
+    entities: Mapping[str, Entity],
+    atlas: Atlas,
+    concepts: Concepts,
+    *,
+    locator: Locator | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> UmlsGraph:
+    """The graph of entities by text and the sites at which UMLS locates them.
+
+    Entities, their findings, sides and zones are in the atlas's words; sites, relations and texts come from UMLS. Every
+    node with content of UMLS has the licence ``UMLS`` and names release, CUI and vocabulary as its source.
 
     Args:
-        phrases: of the training split, in any order.
+        entities: of the training split.
         atlas: words for findings, sides and zones.
         concepts: UMLS.
-        extract: how entities are found.
-        locator: how they are located; default ``Locator(concepts, atlas)``.
+        locator: how entities are located; default ``Locator(concepts, atlas)``.
+        progress: told the number of entities located.
 
     Source: KnowMVG (arXiv 2604.01915), equations 2 to 4.
 
     Raises:
-        KnowledgeError: no phrase names a finding of the atlas, or UMLS locates none of the entities.
+        KnowledgeError: no entity, one of a finding that the atlas does not know, none that UMLS locates, or a graph
+            beyond ``MAX_NODES``.
     """
-    entities = extract(phrases, atlas)
     if not entities:
         raise KnowledgeError(
             "training phrases with at least one present finding of the atlas", "none", "Check the data set's split."
         )
+    for entity in entities.values():
+        if entity.finding not in atlas.finding:
+            raise KnowledgeError("entities of the atlas's findings", repr(entity.finding), "Add it to the atlas.")
     locator = locator or Locator(concepts, atlas)
-    placed = {text: locator.locate(entity) for text, entity in sorted(entities.items())}
+    placed: dict[str, Placed] = {}
+    for done, (text, entity) in enumerate(sorted(entities.items()), 1):
+        placed[text] = locator.locate(entity)
+        progress(done)
     sites = {site.located.cui: site for one in placed.values() for site in one.sites}
     if not sites:
         raise KnowledgeError(
@@ -84,6 +102,8 @@ def build_umls_graph(
     names = _names(sites, taken=placed)
     nodes = [_entity_node(one, names, atlas, concepts.release) for one in placed.values()]
     nodes += [_site_node(sites[cui], names[cui], concepts) for cui in sorted(sites, key=names.__getitem__)]
+    if len(nodes) > MAX_NODES:
+        raise KnowledgeError(f"a graph of at most {MAX_NODES} nodes", str(len(nodes)), "Give the locator fewer sites.")
     triplets = sorted(
         Triplet(text, LOCATED_IN, names[site.located.cui]) for text, one in placed.items() for site in one.sites
     )

@@ -4,9 +4,10 @@ import pytest
 
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Assertion, Phrase, Side
+from knowmvg.knowledge.entities import Entity
 from knowmvg.knowledge.graph import load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
-from knowmvg.knowledge.umls.graph import build_umls_graph
+from knowmvg.knowledge.umls.graph import build_umls_graph, umls_graph_of
 from knowmvg.knowledge.umls.sites import Locator
 
 ATLAS = load_atlas()
@@ -107,6 +108,17 @@ def test_order_of_phrases_and_repetition_do_not_matter(release, opened, tmp_path
     save_graph(graph, tmp_path / "graph.json")
     assert load_graph(tmp_path / "graph.json") == graph
     assert graph.related(Phrase(text="left pleural effusion"))
+
+
+def test_entities_of_a_finding_that_the_atlas_lacks_and_graphs_too_large(release, opened, monkeypatch):
+    store = opened(release)
+    with pytest.raises(KnowledgeError, match="'blorbitis'"):
+        umls_graph_of({"blorbitis": Entity("blorbitis", "blorbitis")}, ATLAS, store)
+    monkeypatch.setattr("knowmvg.knowledge.umls.graph.MAX_NODES", 1)
+    told, entity = [], Entity("pleural effusion", "pleural effusion")
+    with pytest.raises(KnowledgeError, match="at most 1 nodes"):
+        umls_graph_of({entity.text: entity}, ATLAS, store, progress=told.append)
+    assert told == [1]
 
 
 def test_denied_findings_and_empty_splits(release, opened):
