@@ -57,6 +57,19 @@ def test_import_tells_what_it_left_out(database, capsys, meta, tmp_path):
     assert "not a medical device" in told.out
 
 
+def test_import_warns_of_git_and_says_how_to_go_on(meta, tmp_path, capsys, monkeypatch):
+    (tmp_path / ".git").mkdir()
+    assert run("import", meta, "--out", tmp_path / "umls.sqlite", "--release", "2099AA") == 0
+    assert "do not commit" in capsys.readouterr().err
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("knowmvg.knowledge.umls.importer.import_release", interrupted)
+    assert run("import", meta, "--out", tmp_path / "again.sqlite", "--release", "2099AA") == 130
+    assert "the same command goes on" in " ".join(capsys.readouterr().err.split())
+
+
 def test_lookup_shows_concepts_and_places(database, capsys):
     assert run("lookup", "pleural effusions", "--umls", database) == 0
     shown = capsys.readouterr().out

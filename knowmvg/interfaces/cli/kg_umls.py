@@ -57,10 +57,14 @@ def import_umls(
     from knowmvg.knowledge.umls.importer import import_release
 
     choice = Choice(tuple(language or ("ENG",)), tuple(source or ()), suppressed)
-    with console.stage_bars() as progress:
-        done = import_release(
-            meta, out, choice=choice, name=release, restart=restart, overwrite=overwrite, progress=progress
-        )
+    try:
+        with console.stage_bars() as progress:
+            done = import_release(
+                meta, out, choice=choice, name=release, restart=restart, overwrite=overwrite, progress=progress
+            )
+    except KeyboardInterrupt:
+        console.show_warnings([f"the rows read so far are in {out}.partial: the same command goes on with them"])
+        raise
     screen = console.out()
     if done.resumed:
         screen.print(f"went on after {done.resumed:,} rows of an earlier run")
@@ -70,7 +74,9 @@ def import_umls(
         why = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
         table.add_row(file, f"{rows:,}", f"{sum(reasons.values()):,}", why)
     screen.print(table)
-    console.show_warnings((*done.warnings, f"UMLS {done.release}. {NOTICE}"))
+    around = next((folder for folder in out.resolve().parents if (folder / ".git").exists()), None)
+    shared = [f"{out} lies in the git work tree {around}: do not commit it"] if around else []
+    console.show_warnings((*done.warnings, f"UMLS {done.release}. {NOTICE}", *shared))
     console.show_written([out], f"knowmvg kg umls lookup 'pleural effusion' --umls {out}")
 
 

@@ -37,9 +37,10 @@ class Placed:
 class Locator:
     """``locate(entity)``: the sites of an entity by UMLS, as far as its side and zone allow.
 
-    The wording of the entity is looked up as it is (``left pleural effusion``), then its finding (``pleural
-    effusion``); of several concepts the first that is no body part and has a site is taken. An unsided site of a sided
-    entity becomes that of the side, where UMLS has it (``left`` + its name), and a zone adds the place that it names.
+    An entity at a place is looked up as it is (``left pleural effusion``), then its finding; any other first by its
+    finding, which says more than a short wording (``effusion``). Of several concepts the first that is no body part and
+    has a site is taken. An unsided site of a sided entity becomes that of the side, where UMLS has it (``left`` + its
+    name), and a zone adds the place that it names.
     """
 
     def __init__(self, concepts: Concepts, atlas: Atlas, *, hops: int = HOPS, most: int = MOST_SITES) -> None:
@@ -54,7 +55,8 @@ class Locator:
     def locate(self, entity: Entity) -> Placed:
         """The concept and the sites of an entity; neither where UMLS does not know the wording."""
         known: list[Match] = []
-        for term in dict.fromkeys((entity.text, entity.finding)):
+        terms = (entity.finding, entity.text)
+        for term in dict.fromkeys(terms if entity.side is entity.zone is None else reversed(terms)):
             matches = [match for match in self._lookup(term) if not match.anatomical]
             known += [match for match in matches if match.cui not in {one.cui for one in known}]
             for match in matches:

@@ -1,5 +1,8 @@
 """The graph from training phrases with sites of UMLS: sides and zones hold, and every node says whose it is."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from knowmvg.core.errors import KnowledgeError
@@ -11,6 +14,7 @@ from knowmvg.knowledge.umls.graph import build_umls_graph, umls_graph_of
 from knowmvg.knowledge.umls.sites import Locator
 
 ATLAS = load_atlas()
+DOCS = Path(__file__).parents[3] / "docs" / "umls.md"
 
 
 def build(store, *texts):
@@ -75,6 +79,12 @@ def test_a_body_part_of_the_same_wording_is_no_finding(release, opened):
     assert built.placed["nodule"].concept.cui == "C9000041"
 
 
+def test_a_short_wording_means_its_finding(release, opened):
+    release.concept("C9000049", "T046", "Effusion").relation("C9000017", "has_finding_site", "C9000049")
+    built = build(opened(release), "effusion")
+    assert sites_of(built, "effusion") == sites_of(built, "pleural effusion") == {"Pleural cavity"}
+
+
 def test_of_several_concepts_the_first_with_a_site_counts(release, opened):
     release.concept("C9000042", "T033", "Nodule")
     release.type("C9000043", "T047").name("C9000043", "Nodule", sab="NCI").relation(
@@ -128,6 +138,16 @@ def test_denied_findings_and_empty_splits(release, opened):
         build_umls_graph([denied], ATLAS, store)
     with pytest.raises(KnowledgeError, match="none of 1"):
         build(store, "cardiomegaly")
+
+
+def test_the_example_of_the_docs_runs(release, opened, tmp_path, monkeypatch, capsys):
+    store = opened(release)
+    (tmp_path / "umls-0.sqlite").rename(tmp_path / "umls.sqlite")
+    assert store.release == "2099AA"
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(example, str(DOCS), "exec"), {"training_phrases": [Phrase(text="pleural effusion")]})
+    assert "Pleural cavity: A gap between two layers." in capsys.readouterr().out
 
 
 def test_the_seam_alone(release, opened):
