@@ -57,7 +57,7 @@ class Keeper:
             except ValueError as error:
                 expected, _, got = str(error).removeprefix("expected ").partition(", got ")
                 raise fault(table, number, expected, got) from None
-            if values.__class__ is str:
+            if isinstance(values, str):
                 left_out[values] += 1
             else:
                 kept.append(values)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.knowledge.umls.layout import Table
-from knowmvg.knowledge.umls.release import Part
+from knowmvg.knowledge.umls.parts import DAMAGED, Part
 
 BLOCK_BYTES = 2**22
 MAX_ROW_BYTES = 2**20
@@ -100,7 +98,7 @@ def _chunks(table: Table, parts: Sequence[Part], start: Place) -> Iterator[tuple
                     if total > MAX_TABLE_BYTES:
                         raise KnowledgeError(f"{table.file} of at most {MAX_TABLE_BYTES} bytes", "more", "Check it.")
                     yield chunk, done + opened.done()
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             reason = "it ends too early" if isinstance(error, EOFError) else f"it is damaged ({type(error).__name__})"
             raise KnowledgeError(
                 f"a complete {part.name}",

@@ -232,6 +232,15 @@ def test_damaged_archive_is_an_error(release, tmp_path):
     assert "damaged" in refused(tmp_path / "release.zip", tmp_path / "out.sqlite").got
 
 
+def test_damaged_small_files_are_errors(release, tmp_path):
+    folder = release.write(tmp_path / "META")
+    (folder / "MRFILES.RRF.gz").write_bytes(gzip.compress(b"MRSTY.RRF|" * 100)[:40])
+    assert "MRFILES.RRF.gz" in refused(folder, tmp_path / "out.sqlite").got
+    (folder / "MRFILES.RRF.gz").unlink()
+    (folder / "release.dat").write_bytes(b"umls.release.name=\xff")
+    assert "release.dat" in refused(folder, tmp_path / "out.sqlite").got
+
+
 def test_mrfiles_is_believed(release, tmp_path):
     folder = release.write(tmp_path / "META")
     stated = "MRSTY.RRF|Semantic Types|{}|6|{}|1|\n"
