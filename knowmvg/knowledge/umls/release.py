@@ -84,7 +84,9 @@ def _small(parts: Sequence[Part]) -> str | None:
     try:
         for part in parts:
             with part.open() as opened:
-                content += opened.content.read(MAX_SMALL_FILE + 1 - len(content))
+                # a cut gzip file ends in an error only where its end is read
+                while chunk := opened.content.read(MAX_SMALL_FILE + 1 - len(content)):
+                    content += chunk
         if len(content) > MAX_SMALL_FILE:
             raise KnowledgeError(f"{parts[0].name} of at most {MAX_SMALL_FILE} bytes", "more", ADVICE)
         return content.decode("utf-8-sig")

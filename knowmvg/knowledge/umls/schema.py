@@ -31,10 +31,11 @@ INSERT = {
 DONE = (
     "CREATE TABLE done.about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE done.label (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
-    f"CREATE TABLE done.name (id INTEGER PRIMARY KEY, {_COLUMNS['name']})",
-    "INSERT INTO done.name (cui, key, sab, tty, preferred, text) SELECT cui, key, sab, tty, MAX(preferred), text "
+    # all names of a concept lie side by side, so that a lookup reads two places of the disk; number is the row's
+    f"CREATE TABLE done.name (number INTEGER NOT NULL, {_COLUMNS['name']}, PRIMARY KEY (cui, number)) WITHOUT ROWID",
+    "INSERT INTO done.name (number, cui, key, sab, tty, preferred, text) "
+    "SELECT MIN(rowid), cui, key, sab, tty, MAX(preferred), text "
     "FROM main.name GROUP BY cui, sab, tty, text, key ORDER BY cui, sab, tty, text, key",
-    "CREATE INDEX done.name_by_cui ON name (cui)",
     "CREATE INDEX done.name_by_key ON name (key)",
     f"CREATE TABLE done.type ({_COLUMNS['type']}, PRIMARY KEY (cui, tui)) WITHOUT ROWID",
     "INSERT INTO done.type SELECT cui, tui FROM main.type GROUP BY cui, tui ORDER BY cui, tui",

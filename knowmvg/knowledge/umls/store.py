@@ -18,6 +18,7 @@ from knowmvg.knowledge.umls.terms import KEY_VERSION, normal_words, term_key
 
 _ADVICE = "Import the release with `knowmvg kg umls import`."
 MAX_TERM = 1000
+_CACHE_KIB = 32_768  # holds the inner pages of every tree
 
 
 class UmlsStore:
@@ -35,6 +36,7 @@ class UmlsStore:
             raise KnowledgeError(expected, f"no file at {path}", _ADVICE)
         try:
             self._connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self.about: dict[str, Any] = {
                 key: json.loads(value) for key, value in self._connection.execute("SELECT key, value FROM about")
             }
