@@ -21,13 +21,22 @@ from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model
 from knowmvg.knowledge.graph import load_graph, save_graph
+from knowmvg.knowledge.licences import refuse_sharing
 
 FORMAT = "knowmvg.grounder/1"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "knowledge.json")
 
 
-def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any] | None = None) -> None:
-    """Write a grounder; ``facts`` (recipe, fingerprint, ...) go into ``config.json`` under ``training``."""
+def save_grounder(
+    grounder: PromptedGrounder, folder: Path, facts: dict[str, Any] | None = None, *, allow_licensed: bool = False
+) -> None:
+    """Write a grounder; ``facts`` (recipe, fingerprint, ...) go into ``config.json`` under ``training``.
+
+    Raises:
+        KnowledgeError: its graph holds licensed content and ``folder`` is not private (``knowledge.licences``), without
+            ``allow_licensed``; nothing is written.
+    """
+    refuse_sharing(grounder.graph, folder, allow_licensed=allow_licensed)
     staging = folder.with_name(folder.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -41,7 +50,7 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
     }
     save_file(tensors, str(staging / "model.safetensors"))
     grounder.tokenizer.save(staging / "tokenizer.json")
-    save_graph(grounder.graph, staging / "knowledge.json")
+    save_graph(grounder.graph, staging / "knowledge.json", allow_licensed=True)  # asked above, for the folder itself
     if folder.exists():
         for extra in folder.iterdir():  # a card or metrics that others wrote stay
             if extra.name not in FILES and extra.is_file():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from knowmvg.core.records import Phrase, Side
 from knowmvg.knowledge.ontology import Atlas
@@ -40,7 +40,26 @@ def extract_entities(phrases: Iterable[Phrase], atlas: Atlas) -> dict[str, Entit
     counts: Counter[Entity] = Counter()
     for phrase in phrases:
         if phrase.assertion.placed:
-            counts.update({entity for mention in atlas.vocabulary.read(phrase) for entity in _variants(mention, atlas)})
+            counts.update(entities_of(atlas.vocabulary.read(phrase), atlas))
+    return settled(counts)
+
+
+def entities_of(mentions: Iterable[Mention], atlas: Atlas) -> set[Entity]:
+    """The entities, uncounted, that a phrase with these mentions names: general, as worded, and at their place."""
+    return {entity for mention in mentions for entity in _variants(mention, atlas)}
+
+
+def joined(parts: Iterable[Mapping[str, Entity]]) -> dict[str, Entity]:
+    """The entities of several parts of a data set, with their counts added; the order of the parts does not matter."""
+    counts: Counter[Entity] = Counter()
+    for part in parts:
+        for entity in part.values():
+            counts[replace(entity, count=0)] += entity.count
+    return settled(counts)
+
+
+def settled(counts: Counter[Entity]) -> dict[str, Entity]:
+    """Entities by text, in alphabetical order, from uncounted entities and their counts."""
     entities: dict[str, Entity] = {}
     for entity in sorted(
         counts, key=lambda entity: (entity.text, entity.finding, entity.side or "", entity.zone or "")
@@ -49,12 +68,6 @@ def extract_entities(phrases: Iterable[Phrase], atlas: Atlas) -> dict[str, Entit
         # Only a synonym that itself names a place can meet a located variant of the same text: the general one stays.
         entities.setdefault(entity.text, counted)
     return entities
-
-
-def missing_findings(phrases: Iterable[Phrase], atlas: Atlas) -> Counter[str]:
-    """Names of findings in ``phrases`` that the atlas does not know, with their counts: what to add to the atlas."""
-    placed = (phrase for phrase in phrases if phrase.assertion.placed)
-    return Counter(phrase.finding or phrase.text for phrase in placed if not atlas.vocabulary.read(phrase))
 
 
 def _variants(mention: Mention, atlas: Atlas) -> Iterator[Entity]:

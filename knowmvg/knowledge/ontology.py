@@ -1,22 +1,23 @@
-"""The open atlas: anatomy of the frontal chest radiograph and where findings are seen on it (data/atlas.yaml)."""
+"""The open atlas: anatomy of the frontal chest radiograph and where findings are seen on it (data/atlas/*.yaml)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Side
-from knowmvg.knowledge.atlas_file import read_atlas_file
+from knowmvg.knowledge.atlas_file import LISTS, AtlasText, read_atlas
 from knowmvg.knowledge.vocabulary import FindingTerms, Vocabulary, ZoneTerms, words_of
 
 ATLAS_SCHEMA = "knowmvg.atlas/1"
-ATLAS_PATH = Path(__file__).parent / "data" / "atlas.yaml"
+ATLAS_PATH = Path(__file__).parent / "data" / "atlas"
 # Parts of the body to which the zones of the lung apply.
 _ZONED = ("lungs", "pleura")
 
@@ -24,7 +25,7 @@ _ZONED = ("lungs", "pleura")
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, pattern=r"^[^<>]+$")
     source: tuple[str, ...] = Field(min_length=1)
 
 
@@ -33,6 +34,7 @@ class Site(_Entry):
 
     about: str = Field(min_length=1)
     part_of: str | None = None
+    synonyms: tuple[str, ...] = ()
     side: Literal[Side.LEFT, Side.RIGHT] | None = None
     zone: str | None = None
 
@@ -47,10 +49,15 @@ class Zone(_Entry):
 
 
 class FindingEntry(_Entry):
-    """A finding, its other wordings, and the sites where it is typically seen."""
+    """A finding or device, its other wordings, and the sites where it is typically seen, the most typical first.
 
+    ``is_a`` is the more general finding: a rib fracture is a fracture.
+    """
+
+    kind: Literal["finding", "device"] = "finding"
     about: str = Field(min_length=1)
     synonyms: tuple[str, ...] = ()
+    is_a: str | None = None
     sites: tuple[str, ...] = Field(min_length=1)
 
 
@@ -71,8 +78,8 @@ class Atlas(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for problem in _problems(self):
-            raise ValueError(problem)
+        for entry, problem in _problems(self):
+            raise PydanticCustomError("atlas", "{problem}", {"problem": problem, "entry": entry})
         return self
 
     @cached_property
@@ -94,7 +101,28 @@ class Atlas(BaseModel):
             parent = self.site[parent].part_of
         return tuple(around)
 
-    def cite(self, entry: Site | FindingEntry) -> str:
+    def more_general(self, finding: str) -> tuple[str, ...]:
+        """The findings of which ``finding`` is a kind, from the nearest outwards."""
+        return self.vocabulary.more_general(finding)
+
+    def parts(self, site: str) -> tuple[str, ...]:
+        """The sites directly inside ``site``, in the atlas's order."""
+        return tuple(other.name for other in self.sites if other.part_of == site)
+
+    @property
+    def named(self) -> tuple[Site | FindingEntry, ...]:
+        """Findings and sites: what has synonyms."""
+        return (*self.findings, *self.sites)
+
+    def look_up(self, term: str) -> Site | FindingEntry | None:
+        """The site or finding with this name or synonym; case, plural and punctuation do not matter."""
+        wanted = words_of(term)
+        for entry in self.named:
+            if wanted in map(words_of, (entry.name, *entry.synonyms)):
+                return entry
+        return None
+
+    def cite(self, entry: Site | Zone | FindingEntry) -> str:
         """The full citations of an entry."""
         return "; ".join(self.sources[key] for key in entry.source)
 
@@ -123,85 +151,102 @@ class Atlas(BaseModel):
             wordings=(entry.name, *entry.synonyms),
             sided=any(self.site[name].side for name in entry.sites),
             zoned=any(part in _ZONED for name in entry.sites for part in (name, *self.enclosing(name))),
+            is_a=entry.is_a,
         )
 
 
 def load_atlas(path: Path | str | None = None) -> Atlas:
-    """The atlas at ``path``, or the one that the package ships.
+    """The atlas at ``path``, a folder of YAML files or one file, or the one that the package ships.
 
     Raises:
-        KnowledgeError: the file is missing, too large, not YAML, or an entry is wrong; the message names the entry.
+        KnowledgeError: a file is missing, too large, not YAML, or an entry is wrong; the message names file and entry.
     """
     path = ATLAS_PATH if path is None else Path(path)
-    raw = read_atlas_file(path)
+    text = read_atlas(path)
     try:
-        return Atlas.model_validate(raw)
+        return Atlas.model_validate(text.content)
     except ValidationError as error:
-        raise KnowledgeError(f"an atlas of schema {ATLAS_SCHEMA} in {path}", _first(error, raw), _ADVICE) from error
+        raise KnowledgeError(f"an atlas of schema {ATLAS_SCHEMA} in {path}", _first(error, text), _ADVICE) from error
 
 
-_ADVICE = "Correct the entry; the comment at the head of the shipped atlas.yaml explains the format."
+_ADVICE = "Correct the entry; the comments at the heads of the shipped files explain the format (`knowmvg kg atlas`)."
 
 
-def _first(error: ValidationError, raw: Any) -> str:
-    """The first problem of ``error`` with the name of its entry instead of its number."""
-    problem = error.errors(include_url=False, include_context=False)[0]
+def _first(error: ValidationError, text: AtlasText) -> str:
+    """The first problem of ``error`` with the file, line and name of its entry instead of its number."""
+    problem = error.errors(include_url=False)[0]
     where = [str(part) for part in problem["loc"]]
-    if len(where) > 1 and where[0] in ("sites", "zones", "findings") and isinstance(raw, dict):
-        entry = raw[where[0]][int(where[1])]
+    place = None
+    if len(where) > 1 and where[0] in LISTS:
+        entry = text.content[where[0]][int(where[1])]
+        place = text.place(where[0], int(where[1]))
         where[1] = repr(entry.get("name", f"number {int(where[1]) + 1}")) if isinstance(entry, dict) else where[1]
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{' > '.join(where)}: {message}" if where else message
+    elif entry := problem.get("ctx", {}).get("entry"):
+        place = text.place_of(entry)
+    message = f"{' > '.join(where)}: {problem['msg']}" if where else problem["msg"]
+    return message if place is None else f"{message} ({place})"
 
 
-def _problems(atlas: Atlas) -> Iterator[str]:
-    """What is wrong between the entries of an atlas whose single entries are right."""
+def _problems(atlas: Atlas) -> Iterator[tuple[str, str]]:
+    """What is wrong between the entries of an atlas whose single entries are right, each with an entry's name."""
     yield from _repeated(atlas)
-    entries = (*atlas.zones, *atlas.sites, *atlas.findings)
-    for entry in entries:
-        yield from (
-            f"{entry.name!r} has the unknown source {key!r}" for key in entry.source if key not in atlas.sources
-        )
+    for entry in (*atlas.zones, *atlas.sites, *atlas.findings):
+        for key in entry.source:
+            if key not in atlas.sources:
+                yield entry.name, f"{entry.name!r} has the unknown source {key!r}"
     zones = {zone.name for zone in atlas.zones}
     for zone in atlas.zones:
-        yield from (f"zone {zone.name!r} overlaps the unknown zone {n!r}" for n in zone.overlaps if n not in zones)
+        for other in zone.overlaps:
+            if other not in zones:
+                yield zone.name, f"zone {zone.name!r} overlaps the unknown zone {other!r}"
     for site in atlas.sites:
         if site.zone is not None and site.zone not in zones:
-            yield f"site {site.name!r} lies in the unknown zone {site.zone!r}"
+            yield site.name, f"site {site.name!r} lies in the unknown zone {site.zone!r}"
         if site.part_of is not None and site.part_of not in atlas.site:
-            yield f"site {site.name!r} is part of the unknown site {site.part_of!r}"
-    yield from _circles(atlas)
+            yield site.name, f"site {site.name!r} is part of the unknown site {site.part_of!r}"
+    yield from _circles({site.name: site.part_of for site in atlas.sites}, "site {!r} is part of itself")
     for finding in atlas.findings:
-        yield from (
-            f"finding {finding.name!r} names the unknown site {n!r}" for n in finding.sites if n not in atlas.site
-        )
-        sides = {atlas.site[name].side for name in finding.sites if name in atlas.site} - {None}
-        if len(sides) == 1:
-            yield f"finding {finding.name!r} has sites on the {sides.pop()} side only"
-        # The line goes into the texts of both sides, where it would contradict one.
-        if {"left", "right"} & set(words_of(finding.about)):
-            yield f"finding {finding.name!r} has 'left' or 'right' in its line `about`"
+        for problem in _finding_problems(finding, atlas):
+            yield finding.name, f"finding {finding.name!r} {problem}"
+    yield from _circles({entry.name: entry.is_a for entry in atlas.findings}, "finding {!r} is a kind of itself")
 
 
-def _repeated(atlas: Atlas) -> Iterator[str]:
-    named = [site.name for site in atlas.sites]
-    named += [wording for entry in atlas.findings for wording in (entry.name, *entry.synonyms)]
-    words = [words_of(name) for name in named]
-    zone_words = [words_of(word) for zone in atlas.zones for word in (zone.name, *zone.words)]
-    for group in (words, zone_words):
-        for name, times in Counter(group).items():
-            if not name:
-                yield "a name or synonym has no letters"
-            if times > 1:
-                yield f"the name or synonym {' '.join(name)!r} is used {times} times"
+def _finding_problems(finding: FindingEntry, atlas: Atlas) -> Iterator[str]:
+    for name in finding.sites:
+        if name not in atlas.site:
+            yield f"names the unknown site {name!r}"
+    sides = {atlas.site[name].side for name in finding.sites if name in atlas.site} - {None}
+    if len(sides) == 1:
+        yield f"has sites on the {sides.pop()} side only"
+    # The line goes into the texts of both sides, where it would contradict one.
+    if {"left", "right"} & set(words_of(finding.about)):
+        yield "has 'left' or 'right' in its line `about`"
+    if finding.is_a is not None and finding.is_a not in atlas.finding:
+        yield f"is a kind of the unknown finding {finding.is_a!r}"
 
 
-def _circles(atlas: Atlas) -> Iterator[str]:
-    for site in atlas.sites:
-        seen, parent = {site.name}, site.part_of
-        while parent in atlas.site:
+def _repeated(atlas: Atlas) -> Iterator[tuple[str, str]]:
+    named = [(entry.name, words_of(wording)) for entry in atlas.named for wording in (entry.name, *entry.synonyms)]
+    zoned = [(zone.name, words_of(word)) for zone in atlas.zones for word in (zone.name, *zone.words)]
+    for group in (named, zoned):
+        times = Counter(words for _, words in group)
+        last = {words: name for name, words in group}
+        for words, count in times.items():
+            if not words:
+                yield last[words], f"a name or synonym of {last[words]!r} has no letters"
+            if count > 1:
+                yield (
+                    last[words],
+                    f"the name or synonym {' '.join(words)!r} is used {count} times, also by {last[words]!r}",
+                )
+
+
+def _circles(parents: Mapping[str, str | None], problem: str) -> Iterator[tuple[str, str]]:
+    for name, parent in parents.items():
+        seen = {name}
+        while parent is not None and parent in parents:
             if parent in seen:
-                yield f"site {site.name!r} is part of itself"
+                yield name, problem.format(name)
                 break
             seen.add(parent)
-            parent = atlas.site[parent].part_of
+            parent = parents[parent]

@@ -85,11 +85,12 @@ class _Terms(BaseModel):
 
 
 class FindingTerms(_Terms):
-    """A finding's ``wordings`` (its name first) and whether a side and a zone of the lung make sense for it."""
+    """A finding's ``wordings`` (its name first), whether a side and a zone of the lung make sense for it, its genus."""
 
     wordings: tuple[str, ...]
     sided: bool
     zoned: bool
+    is_a: str | None = None
 
 
 class ZoneTerms(_Terms):
@@ -122,21 +123,32 @@ class Vocabulary(_Terms):
     def read(self, phrase: Phrase) -> tuple[Mention, ...]:
         """The findings that ``phrase`` names, with side and zone.
 
-        The phrase's own ``finding``, ``side`` and ``zone`` count more than its words. Without a known ``finding``
-        every finding in the text is a mention; a text without any gives none.
+        The phrase's own ``finding``, ``side`` and ``zone`` count more than its words, except that a kind of the stated
+        finding is more exact: the tube of ``endotracheal tube`` is that one. Without a known ``finding`` every finding
+        in the text is a mention; a text without any gives none.
         """
         words = words_of(phrase.text)
         matches = self._finding_table.find(words)
         named = {match.name: match.wording for match in reversed(matches)}
         stated = self._canonical(phrase.finding)
         if stated is not None:
-            named = {stated: named.get(stated, stated)}
+            kinds = {name: wording for name, wording in named.items() if stated in self.more_general(name)}
+            named = kinds or {stated: named.get(stated, stated)}
         covered = {i for match in matches for i in range(match.start, match.stop)}
         # What is left of the text names the place: 'hilar' of 'hilar adenopathy' belongs to the finding.
         rest = [word for i, word in enumerate(words) if i not in covered]
         zone = self._zone(phrase, rest)
         side = phrase.side or self._side(words, zone)
         return tuple(self._mention(finding, wording, side, zone) for finding, wording in sorted(named.items()))
+
+    def more_general(self, finding: str) -> tuple[str, ...]:
+        """The findings of which ``finding`` is a kind, from the nearest outwards."""
+        found: list[str] = []
+        genus = self.findings[finding].is_a
+        while genus is not None and genus in self.findings and genus not in found:
+            found.append(genus)
+            genus = self.findings[genus].is_a
+        return tuple(found)
 
     def overlap(self, one: str | None, other: str | None) -> bool:
         """Whether two zones share area; ``None`` is a place without a level and shares area with every zone."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from knowmvg.core.records import Assertion, Phrase, Side
-from knowmvg.knowledge.entities import extract_entities, missing_findings
+from knowmvg.knowledge.entities import extract_entities
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.sources.manifest import read_rows
 
@@ -67,9 +67,3 @@ def test_counts_are_of_phrases():
 def test_no_report_text_becomes_an_entity():
     phrase = Phrase(text="Mr Smith's very peculiar left base nodule, seen by Dr Jones", finding="nodule")
     assert texts(phrase) == ["left basal nodule", "left nodule", "nodule"]
-
-
-def test_missing_findings_are_named():
-    phrases = [Phrase(text="a whatnot", finding="whatnot")] * 2 + [Phrase(text="nodule")]
-    phrases.append(Phrase(text="no gizmo", finding="gizmo", assertion=Assertion.ABSENT))
-    assert missing_findings(phrases, ATLAS) == {"whatnot": 2}

@@ -1,11 +1,13 @@
 """The graph: equations 4, 5 and 7 by hand, files, and what is related to a phrase."""
 
 import json
+from pathlib import Path
 
 import networkx
 import numpy as np
 import pytest
 
+import knowmvg
 from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Phrase, Side
 from knowmvg.knowledge.build import build_graph
@@ -199,3 +201,28 @@ def test_networkx(graph):
         networkx.to_numpy_array(exported.to_undirected(), nodelist=list(exported)) > 0,
         (graph.normalised_adjacency() > 0) & ~np.eye(len(graph.nodes), dtype=bool),
     )
+
+
+def test_relations_join_what_they_should(graph):
+    def with_fact(*fact):
+        triplets = (*graph.triplets, Triplet(*fact))
+        return KnowledgeGraph(nodes=graph.nodes, triplets=triplets, vocabulary=graph.vocabulary)
+
+    more = with_fact("left pleural effusion", "is_a", "pleural effusion")
+    assert more.index["pleural effusion"] in more.neighbours(more.index["left pleural effusion"])
+    for wrong in (
+        ("left pleural effusion", "is_a", "left pleural space"),
+        ("left pleural effusion", "part_of", "left pleural space"),
+        ("left pleural space", "part_of", "pleural effusion"),
+        ("left pleural space", "located_in", "left pleural space"),
+    ):
+        with pytest.raises(ValueError, match=wrong[1]):
+            with_fact(*wrong)
+    with pytest.raises(ValueError, match="literal_error"):
+        with_fact("left pleural effusion", "causes", "left pleural space")
+
+
+def test_a_graph_that_an_earlier_version_wrote_still_loads():
+    demo = load_graph(Path(knowmvg.__file__).parent / "models" / "demo" / "knowledge.json")
+    assert {fact.relation for fact in demo.triplets} == {"located_in"}
+    assert demo.related(Phrase(text="left pleural effusion"))

@@ -23,7 +23,7 @@ def read(text, **fields):
         ("effusions on the left and right", ("pleural effusion", Side.BILATERAL, None)),
         ("right lower lobe consolidation", ("consolidation", Side.RIGHT, "lower lobe")),
         ("lingular pneumonia", ("pneumonia", Side.LEFT, "lingula")),
-        ("RML collapse", ("atelectasis", Side.RIGHT, "middle lobe")),
+        ("RML collapse", ("lobar collapse", Side.RIGHT, "middle lobe")),
         ("nodule in both apices", ("nodule", Side.BILATERAL, "apical")),
         ("hazy retrocardiac opacity", ("lung opacity", None, "retrocardiac")),
         ("pneumothoraces", ("pneumothorax", None, None)),
@@ -36,7 +36,7 @@ def test_text_alone(text, mention):
 
 def test_a_place_that_makes_no_sense_is_left_out():
     assert read("cardiomegaly with left ventricular shape") == [("cardiomegaly", None, None)]
-    assert read("right upper extremity picc") == [("central venous catheter", Side.RIGHT, None)]
+    assert read("right upper extremity picc") == [("peripherally inserted central catheter", Side.RIGHT, None)]
 
 
 def test_fields_count_more_than_words():

@@ -23,6 +23,7 @@ from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.leaderboard import leaderboard
 from knowmvg.interfaces.cli.leaks import leaks
+from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.prepare import prepare
 from knowmvg.interfaces.cli.read import read
@@ -71,6 +72,7 @@ app.command("prepare", rich_help_panel="Make a model")(prepare)
 app.command("splits", rich_help_panel="Make a model")(splits)
 app.command("texts", rich_help_panel="Make a model")(texts)
 app.command("leaks", rich_help_panel="Make a model")(leaks)
+app.add_typer(kg, name="kg", rich_help_panel="Make a model")
 app.command("train", rich_help_panel="Make a model")(train)
 app.command("evaluate", rich_help_panel="Make a model")(evaluate)
 app.command("compare", rich_help_panel="Make a model")(compare)
