@@ -16,7 +16,7 @@ from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padde
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
 from knowmvg.grounders.prompted.objective import grounding_losses
 from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
-from knowmvg.grounders.prompted.variants import ModelConfig
+from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.graph import KnowledgeGraph
@@ -30,10 +30,15 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An answer to one study: its phrases, and the state ``[M, D]`` that emits each of its tokens."""
+    """An answer to one study: its phrases, and the state ``[M, D]`` that emits each of its ``M`` tokens."""
 
     phrases: list[AnswerPhrase]
     states: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of its states ``[D]``."""
+        return self.states.mean(dim=0)
 
 
 class PromptedGrounder:
@@ -106,7 +111,7 @@ class PromptedGrounder:
         if not kept:
             return self._with(NoKnowledge(), self.graph)
         graph = self.graph.only(kept)
-        return self._with(prompts.only(kept, torch.from_numpy(graph.normalised_adjacency())), graph)
+        return self._with(prompts.only(kept, adjacency_of(graph, self.config.variant, self.graph)), graph)
 
     def _with(self, prompts: torch.nn.Module, graph: KnowledgeGraph) -> PromptedGrounder:
         model = self.model.with_knowledge(prompts)
@@ -136,7 +141,11 @@ class PromptedGrounder:
             max_new_tokens=self.max_new_tokens,
         )
         rows = zip(generated.ids.tolist(), generated.states, strict=True)
-        return [_Answer(self.tokenizer.read_answer(row), states) for row, states in rows]
+        end = self.tokenizer.end  # what follows it fills up the batch
+        return [
+            _Answer(self.tokenizer.read_answer(row), states[: row.index(end) + 1 if end in row else None])
+            for row, states in rows
+        ]
 
     @torch.inference_mode()
     def _read_forced(
@@ -190,7 +199,8 @@ class PromptedGrounder:
         rows = [row for row, a in enumerate(answers) for p in a.phrases for _ in p.boxes]
         placed = None
         if states:
-            placed = self.model.place(torch.cat(states), features, torch.tensor(rows, device=features.device))
+            means = torch.stack([answers[row].mean for row in rows])
+            placed = self.model.place(torch.cat(states), means, features, torch.tensor(rows, device=features.device))
         results, offset = [], 0
         for row, (study, frame, answer) in enumerate(zip(studies, frames, answers, strict=True)):
             phrases = given[row] if given is not None else self._named(study.report, answer)

@@ -16,9 +16,14 @@ from knowmvg.nn.prompt_encoder import image_positions
 
 
 class PromptSource(Protocol):
-    """Gives each ``<BOX>`` embedding ``[P, d]`` its extra prompt tokens."""
+    """Gives each ``<BOX>`` its extra prompt tokens, chosen by the ``H_out`` that ``query`` names (equation 8)."""
 
-    def __call__(self, box_embedding: Tensor) -> KnowledgeChoice:
+    @property
+    def query(self) -> str:
+        """``box``, ``state`` or ``answer`` (nn/knowledge_prompts.py)."""
+        ...
+
+    def __call__(self, output: Tensor) -> KnowledgeChoice:
         """Tokens ``[P, k, d]`` and where they come from."""
         ...
 
@@ -26,10 +31,12 @@ class PromptSource(Protocol):
 class NoKnowledge(nn.Module):
     """The prompt source of the rows without knowledge: no token."""
 
-    def forward(self, box_embedding: Tensor) -> KnowledgeChoice:
+    query = "box"
+
+    def forward(self, output: Tensor) -> KnowledgeChoice:
         """``k = 0`` tokens for embeddings ``[P, d]``."""
-        rows, channels = box_embedding.shape
-        none = box_embedding.new_zeros(rows, 0)
+        rows, channels = output.shape
+        none = output.new_zeros(rows, 0)
         return KnowledgeChoice(none.new_zeros(rows, 0, channels), none.long(), none)
 
 
@@ -101,10 +108,17 @@ class PromptedModel(nn.Module):
         features: Tensor = self.image_encoder(canvas)
         return features
 
-    def place(self, states: Tensor, features: Tensor, rows: Tensor) -> Placed:
-        """Boxes for the hidden states ``[P, D]`` that emit ``<BOX>``; ``rows`` ``[P]`` says whose image each reads."""
+    def place(self, states: Tensor, answers: Tensor, features: Tensor, rows: Tensor) -> Placed:
+        """Boxes for ``P`` ``<BOX>`` tokens.
+
+        Args:
+            states: hidden states ``[P, D]`` that emit them.
+            answers: ``[P, D]``, for each the mean of the states that emit the answer which it stands in.
+            features: ``[B, d, g, g]`` image features.
+            rows: ``[P]``, whose image each reads.
+        """
         box_embedding = self.projection(states)
-        knowledge = self.knowledge(box_embedding)
+        knowledge = self.knowledge(self._output(box_embedding, states, answers))
         decoded = self.attention(
             box_embedding,
             knowledge.tokens,
@@ -113,3 +127,11 @@ class PromptedModel(nn.Module):
             self.segmenter,
         )
         return Placed(decoded, knowledge, box_embedding)
+
+    def _output(self, box_embedding: Tensor, states: Tensor, answers: Tensor) -> Tensor:
+        """``H_out`` of equation 8, in the reading that the prompt source asks for."""
+        query: str = self.knowledge.query
+        if query == "box":
+            return box_embedding
+        projected: Tensor = states if query == "state" else self.projection(answers)
+        return projected
