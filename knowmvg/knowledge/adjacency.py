@@ -28,7 +28,9 @@ def chosen_relations(graph: KnowledgeGraph, relations: Mapping[str, float] | Non
     unknown = sorted(set(relations) - set(known))
     if unknown:
         has = ", ".join(known) or "none"
-        raise KnowledgeError(f"relations of the graph ({has})", repr(unknown[0]), "Correct variant.knowledge.relations.")
+        raise KnowledgeError(
+            f"relations of the graph ({has})", repr(unknown[0]), "Correct variant.knowledge.relations."
+        )
     wrong = [name for name, weight in relations.items() if not (np.isfinite(weight) and weight > 0)]
     if wrong:
         todo = "Leave a relation out to give it no weight."

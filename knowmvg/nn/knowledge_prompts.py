@@ -87,9 +87,7 @@ class KnowledgePrompts(nn.Module):
         self.register_buffer("node_features", node_features)
         self.register_buffer("adjacency", adjacency)
         self.convolution = graph_convolution(node_features.shape[1], channels, adjacency)
-        self.deeper = nn.ModuleList(
-            graph_convolution(channels, channels, adjacency) for _ in range(config.layers - 1)
-        )
+        self.deeper = nn.ModuleList(graph_convolution(channels, channels, adjacency) for _ in range(config.layers - 1))
         self.of_state = nn.Linear(state_width or channels, channels) if config.query == "state" else nn.Identity()
 
     def only(self, kept: Sequence[int], adjacency: Tensor) -> KnowledgePrompts:

@@ -29,6 +29,7 @@ from knowmvg.grounders.prompted.variants import ModelConfig, Variant, adjacency_
 from knowmvg.grounders.store import save_grounder
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
+from knowmvg.knowledge.controls import permuted_texts, random_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
@@ -54,6 +55,13 @@ from knowmvg.training.segmenter import (
 from knowmvg.training.trainer import fit
 
 Report = Callable[[str], None]
+
+CONTROLS: dict[str, Callable[[KnowledgeGraph, int], KnowledgeGraph]] = {
+    "none": lambda graph, _: graph,
+    "random-graph": random_graph,
+    "permuted-texts": permuted_texts,
+}
+"""What a recipe's `variant.knowledge.control` makes of the graph, before anything of the model has seen it."""
 
 
 @dataclass(frozen=True, slots=True)
