@@ -114,8 +114,8 @@ class NodeTextPart(_Part):
     """Who encodes the texts of the knowledge nodes, once and frozen (equation 6, training/node_vectors.py)."""
 
     encoder: str = Field(default="language", min_length=1)
-    """`language` is the run's own language model; else an encoder of transformers with safetensors weights (RoBERTa or a
-    clinical one): a local folder, or an id on the hub, which is downloaded where it is not there yet"""
+    """`language` is the run's own language model; else an encoder of transformers with safetensors weights (RoBERTa or
+    a clinical one): a local folder, or an id on the hub, which is downloaded where it is not there yet"""
     revision: str | None = None
     """commit, tag or branch of an id on the hub; null is its main branch"""
     pooling: Literal["mean", "cls"] = "mean"
@@ -143,7 +143,7 @@ class KnowledgePart(_Part):
     layers: int = Field(default=1, ge=1, le=4)
     """graph convolutions one after the other (equation 7)"""
     relations: dict[str, float] | None = Field(default=None, min_length=1)
-    """relations that enter the adjacency of equation 5, each with its weight; null takes all of the graph, unweighted"""
+    """relations that enter the adjacency of equation 5, each with its weight; null takes all of the graph"""
     relational: bool = False
     """whether each relation has a weight matrix of its own in the graph convolution"""
     query: Literal["box", "state", "answer"] = "box"

@@ -109,7 +109,7 @@ class Batch:
     related: Tensor
 
     def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers, too."""
+        """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""
         every = states[self.text_rows, self.text_columns]
         sums = every.new_zeros(len(states), every.shape[1]).index_add(0, self.text_rows, every)
         counts = self.text_rows.bincount(minlength=len(states)).clamp(min=1).unsqueeze(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +130,7 @@ class PromptedModel(nn.Module):
 
     def _output(self, box_embedding: Tensor, states: Tensor, answers: Tensor) -> Tensor:
         """``H_out`` of equation 8, in the reading that the prompt source asks for."""
-        query: str = self.knowledge.query
+        query = cast(PromptSource, self.knowledge).query
         if query == "box":
             return box_embedding
         projected: Tensor = states if query == "state" else self.projection(answers)

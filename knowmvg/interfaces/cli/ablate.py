@@ -23,7 +23,7 @@ BoxHead = Literal["token", "edge", "extent"]
 
 @dataclass(frozen=True, slots=True)
 class RowParts:
-    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), a decoder, a control of the graph."""
+    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), decoder, control of the graph."""
 
     kps: bool
     gla: bool
