@@ -10,9 +10,11 @@ from torch import Tensor
 
 from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
+from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
+from knowmvg.grounders.prompted.maps import evidence_maps, map_kinds
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
 from knowmvg.grounders.prompted.objective import grounding_losses
 from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
@@ -50,15 +52,23 @@ class PromptedGrounder:
         tokenizer: of the language model.
         graph: the knowledge graph that the model was trained with.
         name: what results call this model.
+        mapped: whether evidence holds maps (``with_maps``).
     """
 
     batch_size = 16
     max_new_tokens = 256
 
     def __init__(
-        self, model: PromptedModel, config: ModelConfig, tokenizer: GroundingTokenizer, graph: KnowledgeGraph, name: str
+        self,
+        model: PromptedModel,
+        config: ModelConfig,
+        tokenizer: GroundingTokenizer,
+        graph: KnowledgeGraph,
+        name: str,
+        mapped: bool = False,
     ) -> None:
         self.model, self.config, self.tokenizer, self.graph, self.name = model, config, tokenizer, graph, name
+        self.mapped = mapped
 
     # --- answering -----------------------------------------------------------------------------------------------
 
@@ -115,7 +125,19 @@ class PromptedGrounder:
 
     def _with(self, prompts: torch.nn.Module, graph: KnowledgeGraph) -> PromptedGrounder:
         model = self.model.with_knowledge(prompts)
-        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name)
+        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name, self.mapped)
+
+    @property
+    def maps(self) -> tuple[MapKind, ...]:
+        """The maps that its evidence can hold."""
+        return map_kinds(self.config.variant)
+
+    def with_maps(self) -> PromptedGrounder:
+        """This grounder with maps in its evidence (core.grounder.MapGrounder)."""
+        if self.mapped:
+            return self
+        model = self.model.with_attention()
+        return PromptedGrounder(model, self.config, self.tokenizer, self.graph, self.name, mapped=True)
 
     @property
     def device(self) -> torch.device:
@@ -263,7 +285,8 @@ class PromptedGrounder:
                 frame.from_unit(soft_extent(masks.amax(dim=0, keepdim=True)).double().cpu().numpy()).tolist()[0]
             )
         gate = None if decoded.gate is None else round(float(decoded.gate[first]), 4)
-        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate)
+        maps = evidence_maps(decoded, index, frame) if self.mapped else ()
+        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate, maps=maps)
 
     # --- learning ------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from knowmvg.nn.attention_weights import AttentiveBoxDecoder, with_parts
+from knowmvg.nn.box_decoder import BoxDecoder
 from knowmvg.nn.feed_forward import MLP
 from knowmvg.nn.global_local_attention import Decoded, Segmenter
 from knowmvg.nn.knowledge_prompts import KnowledgeChoice
@@ -98,9 +99,14 @@ class PromptedModel(nn.Module):
 
     def with_knowledge(self, knowledge: nn.Module) -> PromptedModel:
         """The same parts, shared, with another prompt source."""
-        other = copy(self)
-        other._modules = {**self._modules, "knowledge": knowledge}
-        return other
+        return with_parts(self, knowledge=knowledge)
+
+    def with_attention(self) -> PromptedModel:
+        """The same parts, shared, with a decoder that tells its attention weights where it has a box token."""
+        decoder = self.attention.decoder
+        if not isinstance(decoder, BoxDecoder):
+            return self
+        return with_parts(self, attention=with_parts(self.attention, decoder=AttentiveBoxDecoder(decoder)))
 
     @torch.no_grad()
     def encode(self, canvas: Tensor) -> Tensor:
