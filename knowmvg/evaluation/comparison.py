@@ -22,12 +22,14 @@ from knowmvg.evaluation.pairing import check_alone, in_same_order
 from knowmvg.evaluation.permutation import holm, sign_flip_p
 from knowmvg.evaluation.power import SIGNIFICANCE, detectable_difference
 from knowmvg.evaluation.samples import Protocol, Sample
-from knowmvg.evaluation.summary import scores_of
+from knowmvg.evaluation.summary import UNNAMED, scores_of
 from knowmvg.evaluation.tables import Table, TableRow
 
 SCHEMA = "knowmvg.comparison/1"
 METRICS = dict(zip(("mIoU", *(f"acc@{t}" for t in THRESHOLD_NAMES), "union IoU"), range(len(COLUMNS)), strict=True))
 USUAL = tuple(METRICS)[:-1]
+MACRO = "macro "
+"""Before a metric's name: the mean over findings of the mean over their phrases."""
 NOTE = (
     "Differences are paired by phrase, with 95 % bootstrap intervals and p-values over patients, not corrected. p sign "
     "flip: permutation test over patients. p Holm: the same, corrected for all tests of the table. Detectable: the "
@@ -122,7 +124,8 @@ def compare(files: Files, *, metrics: Sequence[str] = USUAL, resamples: int = RE
 
     Args:
         files: the samples of each model, the one that the others are compared with first.
-        metrics: names among ``METRICS``. Each is a further test, so that those that matter are best named beforehand.
+        metrics: names among ``METRICS``, or such a name after ``macro``. Each is a further test, so that those that
+            matter are best named beforehand.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the permutations.
 
@@ -133,13 +136,14 @@ def compare(files: Files, *, metrics: Sequence[str] = USUAL, resamples: int = RE
     if len(files) < 2:
         raise RecipeError("two files of samples or more", f"{len(files)}", "Name those to compare.")
     chosen = list(dict.fromkeys(metrics))
-    if not chosen or not set(chosen) <= METRICS.keys():
-        raise RecipeError(f"metrics among {', '.join(METRICS)}", ", ".join(chosen) or "none", "Name some of these.")
+    if not chosen or not {metric.removeprefix(MACRO) for metric in chosen} <= METRICS.keys():
+        known = f"metrics among {', '.join(METRICS)}, alone or after '{MACRO.strip()}'"
+        raise RecipeError(known, ", ".join(chosen) or "none", "Name some of these.")
     (first, reference), *others = files.items()
     check_alone(first, reference)
-    patients, columns = [sample.patient for sample in reference], [METRICS[metric] for metric in chosen]
-    base = scores_of(reference).table[:, columns]
-    tables = {name: scores_of(in_same_order(name, own, first, reference)).table[:, columns] for name, own in others}
+    patients = [sample.patient for sample in reference]
+    base = _columns(reference, chosen)
+    tables = {name: _columns(in_same_order(name, own, first, reference), chosen) for name, own in others}
     flips = [p for own in tables.values() for p in sign_flip_p(cluster_totals(own - base, patients), seed=seed)]
     corrected = holm(flips)
     tests: list[PairedTest] = []
@@ -160,6 +164,19 @@ def compare(files: Files, *, metrics: Sequence[str] = USUAL, resamples: int = RE
                 )
             )
     return Comparison(first, reference[0].protocol, len(reference), len(set(patients)), seed, tuple(tests))
+
+
+def _columns(samples: Sequence[Sample], metrics: Sequence[str]) -> FloatArray:
+    """Numbers ``[n, metrics]`` whose means over phrases are the metrics.
+
+    In those of a macro metric a phrase weighs in inverse proportion to its finding's number of phrases, which is the
+    same for all models; the intervals take the findings' shares as fixed.
+    """
+    table = scores_of(samples).table
+    _, place, counts = np.unique([s.finding or UNNAMED for s in samples], return_inverse=True, return_counts=True)
+    weights = len(samples) / (len(counts) * counts[place])
+    columns = [table[:, METRICS[m.removeprefix(MACRO)]] * (weights if m.startswith(MACRO) else 1.0) for m in metrics]
+    return np.stack(columns, axis=1)
 
 
 def _strict(gaps: FloatArray, patients: Sequence[str], tests: int) -> float | None:

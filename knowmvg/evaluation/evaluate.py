@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg.core.grounder import Grounder
+from knowmvg.core.records import Study
 from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, MeanBox, Shuffled, blank
 from knowmvg.evaluation.files import write_text
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
@@ -21,7 +22,7 @@ from knowmvg.evaluation.strata import Stratum, strata_note, strata_table, strati
 from knowmvg.evaluation.studies import Progress, Studies, labels_of
 from knowmvg.evaluation.summary import summarise
 from knowmvg.evaluation.tables import NOTE, Row, Table, calibration_line, finding_table, main_table
-from knowmvg.evaluation.wording import phrase_texts
+from knowmvg.evaluation.wording import findings_in, phrase_texts
 
 SCHEMA = "knowmvg.metrics/1"
 PRIORS = {
@@ -155,6 +156,7 @@ def evaluate(
     rows, notes = [_Control(name, grounder)], list[str]()
     learned = None if training_studies is None else labels_of(training_studies)  # one pass over the files
     known = None if learned is None else phrase_texts(learned)
+    labelled = None if learned is None else findings_in(learned)
     if controls:
         found, notes = _controls(grounder, studies, learned, seed)
         rows += found
@@ -174,6 +176,7 @@ def evaluate(
                 progress=progress,
                 stage=f"{protocol.value}: {row.name}",
                 known=known,
+                labelled=labelled,
             )
             for row in rows
         ]
@@ -181,6 +184,16 @@ def evaluate(
         strata = stratify(results[0].samples, resamples=resamples, seed=seed)
         parts.append(Part(protocol, table, results[0].samples, strata))
     return Evaluation(name, seed, resamples, tuple(parts), tuple(notes))
+
+
+def priors_of(learned: Sequence[Study]) -> dict[str, Grounder]:
+    """The controls that look at no image, by name; they answer from the labels of the training split.
+
+    They are told the phrases: ask them with ``oracle=True``. Raises ``ValueError`` where no label has a box.
+    """
+    full = MeanBox.fit(learned, TEXT_ORACLE)
+    means: dict[str, Grounder] = {name: full.with_fields(len(fields)) for name, fields in PRIORS.items()}
+    return means | {NEAREST: NearestPhrase.fit(learned)}
 
 
 def _controls(
@@ -191,10 +204,7 @@ def _controls(
     if training_studies is None:
         notes.append("No prior rows: no training studies were given.")
     else:
-        learned = labels_of(training_studies)
-        full = MeanBox.fit(learned, TEXT_ORACLE)
-        rows += [_Control(name, full.with_fields(len(f)), oracle=True) for name, f in PRIORS.items()]
-        rows.append(_Control(NEAREST, NearestPhrase.fit(learned), oracle=True))
+        rows += [_Control(name, prior, oracle=True) for name, prior in priors_of(labels_of(training_studies)).items()]
     try:
         rows.append(_Control(SHUFFLED, grounder, Shuffled(studies, seed)))
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from knowmvg.core.records import GroundedPhrase, Phrase, Side, normalised
@@ -11,12 +11,17 @@ Reader: TypeAlias = Callable[[str], tuple[str | None, Side | None]]
 """Finding and side of a phrase's text, for models that answer in words alone."""
 
 
-def named(phrases: Sequence[GroundedPhrase], reader: Reader | None = None) -> list[GroundedPhrase]:
+def named(
+    phrases: Sequence[GroundedPhrase], reader: Reader | None = None, labelled: Collection[str] | None = None
+) -> list[GroundedPhrase]:
     """The answered phrases that count as named findings: stated as present or possible, or given a box.
 
-    Those without a finding get the ``reader``'s finding and side.
+    Those without a finding get the ``reader``'s finding and side. One that is listed without a box does not count
+    where its finding is none of those that the data set has labels for (``labelled``): a reference without devices can
+    neither confirm nor refute that the report names one.
     """
-    return [_read(phrase, reader) for phrase in phrases if phrase.assertion.placed or phrase.boxes]
+    read = [_read(phrase, reader) for phrase in phrases if phrase.assertion.placed or phrase.boxes]
+    return [phrase for phrase in read if phrase.boxes or _can_be_judged(phrase, labelled)]
 
 
 def match_phrases(predicted: Sequence[Phrase], reference: Sequence[Phrase]) -> list[int | None]:
@@ -57,6 +62,10 @@ def false_boxes(predicted: Sequence[GroundedPhrase], reference: Sequence[Phrase]
         for denied in reference
         if not denied.assertion.placed
     ]
+
+
+def _can_be_judged(phrase: Phrase, labelled: Collection[str] | None) -> bool:
+    return labelled is None or phrase.finding is None or phrase.finding in labelled
 
 
 def _read(phrase: GroundedPhrase, reader: Reader | None) -> GroundedPhrase:

@@ -86,6 +86,7 @@ def run(
     progress: Progress | None = None,
     stage: str | None = None,
     known: Collection[str] | None = None,
+    labelled: Collection[str] | None = None,
 ) -> Result:
     """Ask and score a model under one protocol.
 
@@ -100,6 +101,7 @@ def run(
         progress: told the studies done after each batch.
         stage: name of this run for ``progress``; the protocol's by default.
         known: texts of the training split's phrases (``wording.phrase_texts``), for the samples' ``seen``.
+        labelled: the findings that the data set has labels for (see ``naming.named``); all of them by default.
 
     Raises:
         ManifestError: two studies with the same identifier.
@@ -111,8 +113,11 @@ def run(
     for batch in batches(studies, batch_size):
         _remember(seen, batch)
         cases = [_case(study, view(study), oracle, known) for study in batch]
-        given = protocol.gives_phrases
-        for found, counted in _given(protocol, grounder, cases) if given else _generate(grounder, cases, reader):
+        if protocol.gives_phrases:
+            scored = _given(protocol, grounder, cases)
+        else:
+            scored = _generate(grounder, cases, reader, labelled)
+        for found, counted in scored:
             samples += found
             counts.append(counted)
         if progress is not None:
@@ -183,9 +188,12 @@ def _given(protocol: Protocol, grounder: Grounder, cases: Sequence[_Case]) -> _S
     return scored
 
 
-def _generate(grounder: Grounder, cases: Sequence[_Case], reader: Reader | None) -> _Scored:
+def _generate(
+    grounder: Grounder, cases: Sequence[_Case], reader: Reader | None, labelled: Collection[str] | None
+) -> _Scored:
     answers = _checked(grounder.ground([case.shown for case in cases]), cases)
-    return [_score_generated(case, named(answer.phrases, reader)) for case, answer in zip(cases, answers, strict=True)]
+    pairs = zip(cases, answers, strict=True)
+    return [_score_generated(case, named(answer.phrases, reader, labelled)) for case, answer in pairs]
 
 
 def _score_generated(case: _Case, answered: Sequence[GroundedPhrase]) -> tuple[list[Sample], StudyCount]:

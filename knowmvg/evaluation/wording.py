@@ -19,6 +19,12 @@ def phrase_texts(studies: Iterable[Study]) -> frozenset[str]:
     return frozenset(normalised(label.phrase.text) for study in studies for label in study.labels if len(label.boxes))
 
 
+def findings_in(studies: Iterable[Study]) -> frozenset[str]:
+    """The findings that the studies' labels name, placed or not: those that a reference can confirm or refute."""
+    found = {label.phrase.finding for study in studies for label in study.labels}
+    return frozenset(finding for finding in found if finding is not None)
+
+
 def is_seen(phrase: Phrase, known: Collection[str] | None) -> bool | None:
     """Whether the phrase's text is among ``known`` ones (see ``phrase_texts``); ``None`` where none are known."""
     return None if known is None else normalised(phrase.text) in known

@@ -6,6 +6,7 @@ folder is written beside its place and moved there when it is whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -48,6 +49,21 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
         shutil.rmtree(folder)
     (staging / "model.safetensors").chmod(0o644)  # safetensors writes for its owner alone
     staging.rename(folder)
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the model's files, the same for copies; a card beside them does not count.
+
+    Raises ``ModelError`` for a folder that is missing or incomplete.
+    """
+    state = hashlib.sha256()
+    for name in FILES:
+        try:
+            state.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        except OSError as error:
+            todo = "Give a folder that `knowmvg train` wrote."
+            raise ModelError(f"a model folder with {', '.join(FILES)}", f"no {name} in {folder}", todo) from error
+    return state.hexdigest()
 
 
 def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:

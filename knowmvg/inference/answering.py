@@ -51,13 +51,18 @@ def by_parser(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
 
 
 def by_both(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
-    """Both, reconciled; the model is asked again only for phrases that it did not name itself, or could not read."""
+    """Both, reconciled; the model is asked again only for phrases that it did not name itself, or could not read.
+
+    A model that knows the report's words is believed: see ``Pairing.trusting``.
+    """
     learnt = findings_learnt(grounder)
     answers = grounder.ground([task.study for task in tasks])
     named = [_reread(answer, task) for task, answer in zip(tasks, answers, strict=True)]
     pairings = [reconcile.pair(own, task.reading.phrases, learnt) for task, own in zip(tasks, named, strict=True)]
     for k, task in enumerate(tasks):
-        if not can_read(grounder, task.study.report):
+        if can_read(grounder, task.study.report):
+            pairings[k] = pairings[k].trusting(named[k], task.reading.phrases, learnt)
+        else:
             pairings[k] = pairings[k].doubting(named[k])
     questions = _questions(grounder, tasks, pairings)
     asked = [k for k, question in enumerate(questions) if question.queries]

@@ -1,7 +1,9 @@
 """The model's own answer and the report parser's phrases made one list, each phrase with its source and its reason.
 
 A small language model names only what it has learnt to read; a parser reads real wording but cannot see. ``reconcile``
-keeps the parser's reading of the words (span, assertion, finding) and the model's reading of the image (boxes).
+keeps the parser's reading of the words (span, assertion, finding) and the model's reading of the image (boxes). On a
+report whose words the model knows it keeps the model's wording too, and the model's silence about findings that it has
+not learnt under their own name.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from knowmvg.core.records import Assertion, Evidence, GroundedPhrase, Phrase, Section
+from knowmvg.core.records import Assertion, Evidence, GroundedPhrase, Phrase, Section, normalised
 from knowmvg.knowledge.relatives import nearest
 
 NO_FINDING_SECTIONS = {
@@ -25,6 +27,9 @@ NOT_PLACED = {
     Assertion.PRIOR: "The report speaks of an earlier examination or of history, not of this image.",
 }
 NOT_LEARNT = "The model has not learned to place this finding."
+NOT_NAMED = (
+    "The model read the report and did not name this phrase, whose finding it has only learned under another name."
+)
 Learnt: TypeAlias = AbstractSet[str] | None
 """The findings that a model has learnt to place; ``None`` where it does not say so."""
 
@@ -59,12 +64,27 @@ class Pairing:
 
     ``partner`` maps the index of a placed parser phrase to the index of a model phrase with boxes; ``asked`` are the
     placed parser phrases that the model is to be asked for, those without partner; ``kept`` the model phrases that
-    stand by themselves.
+    stand by themselves; ``silent`` the placed parser phrases that stay without box because a model that could read the
+    report did not name them; ``trusted`` says that the model's own words are kept.
     """
 
     partner: dict[int, int]
     asked: tuple[int, ...]
     kept: tuple[int, ...]
+    silent: tuple[int, ...] = ()
+    trusted: bool = False
+
+    def trusting(self, answer: Sequence[GroundedPhrase], parsed: Sequence[Phrase], learnt: Learnt) -> Pairing:
+        """The same for a report that the model can read.
+
+        Its words are kept where it named a phrase. It is not asked for what it left out if it has not learnt that
+        finding itself (``silent``), and what it repeats beyond the report's mentions is dropped.
+        """
+        silent = tuple(k for k in self.asked if learnt is not None and parsed[k].finding not in learnt)
+        asked = tuple(k for k in self.asked if k not in silent)
+        said = {normalised(answer[k].text) for k in self.partner.values()}
+        kept = tuple(k for k in self.kept if answer[k].span is not None or normalised(answer[k].text) not in said)
+        return replace(self, asked=asked, kept=kept, silent=silent, trusted=True)
 
     def doubting(self, answer: Sequence[GroundedPhrase]) -> Pairing:
         """The same for a report that the model cannot read: it is asked for all, and keeps what stands verbatim there.
@@ -131,13 +151,19 @@ def join(
 ) -> tuple[GroundedPhrase, ...]:
     """One list in report order; ``placed`` are the grounder's answers for ``pairing.asked``, in that order."""
     own = dict(zip(pairing.asked, placed, strict=True))
+    said: set[int] = set()
     phrases = []
     for index, phrase in enumerate(parsed):
         source = "both" if index in pairing.partner else "parser"
         if index in own:
             phrases.append(with_words(own[index], phrase, source))
         elif index in pairing.partner:
-            phrases.append(with_words(answer[pairing.partner[index]], phrase, source))
+            partner = pairing.partner[index]
+            words = _model_words(answer[partner], phrase) if pairing.trusted and partner not in said else phrase
+            said.add(partner)
+            phrases.append(with_words(answer[partner], words, source))
+        elif index in pairing.silent:
+            phrases.append(_grounded(phrase, evidence=Evidence(source=source), reason=NOT_NAMED))
         else:
             phrases.append(unplaced(phrase, source, learnt))
     phrases.extend(settled(answer[k], "model") for k in pairing.kept)
@@ -147,6 +173,13 @@ def join(
 def with_words(answer: GroundedPhrase, phrase: Phrase, source: str) -> GroundedPhrase:
     """The boxes and evidence of an answer under the words of ``phrase``, which asked for it."""
     return _grounded(phrase, boxes=answer.boxes, evidence=_sourced(answer.evidence, source), reason=answer.reason)
+
+
+def _model_words(answer: GroundedPhrase, phrase: Phrase) -> Phrase:
+    """The parser's reading of a phrase in the model's wording, where that stands in the report."""
+    if answer.span is None:
+        return phrase
+    return phrase.model_copy(update={"text": answer.text, "span": answer.span})
 
 
 def in_report_order(phrases: Iterable[GroundedPhrase]) -> tuple[GroundedPhrase, ...]:

@@ -192,3 +192,16 @@ def test_command_on_bad_files(tmp_path, capsys, other, code, words):
     assert main(["compare", a, path, "--out", str(tmp_path / "out")]) == code
     assert words in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_macro_metric_is_the_mean_over_findings():
+    first, other = compare({"good": GOOD, "worse": WORSE}, metrics=["mIoU", "macro mIoU"]).tests
+    by_finding = {}
+    for sample in WORSE:
+        by_finding.setdefault(sample.finding, []).append(sample.iou)
+    assert other.metric == "macro mIoU"
+    assert other.value == pytest.approx(np.mean([np.mean(ious) for ious in by_finding.values()]))
+    assert other.value != pytest.approx(first.value)
+    assert other.difference.value == pytest.approx(other.value - other.first_value)
+    with pytest.raises(RecipeError, match="macro"):
+        compare({"good": GOOD, "worse": WORSE}, metrics=["macro"])

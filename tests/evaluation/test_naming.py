@@ -99,3 +99,10 @@ def test_a_reader_names_findings_of_bare_words():
 def test_absent_answers_without_a_box_name_nothing():
     answered = answer(study(), [label("edema"), label("mass", **ABSENT), label("nodule", BOX, **ABSENT)]).phrases
     assert [phrase.text for phrase in named(answered)] == ["edema", "nodule"]
+
+
+def test_a_listed_finding_that_nobody_labels_is_neither_right_nor_wrong():
+    device = {"finding": "catheter"}
+    listed = answer(study(), [label("port", **device), label("line", BOX, **device), label("effusion", **EFFUSION)])
+    named_texts = [phrase.text for phrase in named(listed.phrases, labelled={"pleural effusion"})]
+    assert named_texts == ["line", "effusion"]  # a box is a claim about the image, whatever the finding

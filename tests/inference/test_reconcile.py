@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from knowmvg.core.records import Assertion, Evidence, GroundedPhrase, Phrase, Region, Section, Side
-from knowmvg.inference.reconcile import in_report_order, join, likeness, pair, reason_without_box, settled
+from knowmvg.inference.reconcile import NOT_NAMED, in_report_order, join, likeness, pair, reason_without_box, settled
 
 BOX = (Region(xyxy=(1, 2, 3, 4), score=0.9),)
 
@@ -140,3 +140,44 @@ def test_settled_takes_boxes_from_an_absent_answer():
 def test_report_order_puts_unfound_phrases_last():
     phrases = [seen("c"), seen("b", span=(5, 6)), seen("a", span=(0, 1))]
     assert [phrase.text for phrase in in_report_order(phrases)] == ["a", "b", "c"]
+
+
+LEARNT = frozenset({"pleural effusion", "nodule"})
+
+
+def trusted(answer: list[GroundedPhrase], parsed: list[Phrase]) -> list[GroundedPhrase]:
+    pairing = pair(answer, parsed, LEARNT).trusting(answer, parsed, LEARNT)
+    return list(join(answer, parsed, pairing, placed([parsed[k] for k in pairing.asked]), LEARNT))
+
+
+def test_a_model_that_reads_the_report_keeps_its_words_under_the_parsers_reading():
+    parsed = Phrase(text="effusion", span=(22, 30), finding="pleural effusion", assertion="possible")
+    (phrase,) = trusted([seen("free-flowing right effusion", span=(3, 30))], [parsed])
+    assert (phrase.text, phrase.span) == ("free-flowing right effusion", (3, 30))
+    assert (phrase.finding, phrase.assertion) == ("pleural effusion", Assertion.POSSIBLE)
+    assert phrase.boxes == BOX
+
+
+def test_a_second_mention_keeps_the_parsers_words():
+    effusion = {"finding": "pleural effusion"}
+    parsed = [Phrase(text="effusion", span=(8, 16), **effusion), Phrase(text="effusions", span=(40, 49), **effusion)]
+    phrases = trusted([seen("left effusion", span=(3, 16), **effusion)], parsed)
+    assert [phrase.text for phrase in phrases] == ["left effusion", "effusions"]
+
+
+def test_a_model_that_reads_the_report_is_asked_for_the_findings_that_it_has_learnt_only():
+    parsed = [
+        Phrase(text="effusion", span=(0, 8), finding="pleural effusion"),
+        Phrase(text="granuloma", span=(12, 21), finding="calcified granuloma"),
+    ]
+    effusion, granuloma = trusted([], parsed)
+    assert effusion.boxes[0].xyxy == (5, 6, 7, 8)
+    assert not granuloma.boxes
+    assert granuloma.reason == NOT_NAMED
+
+
+def test_a_model_that_reads_the_report_repeats_no_phrase():
+    nodule = {"finding": "nodule"}
+    parsed = [Phrase(text="nodule", span=(0, 6), **nodule)]
+    assert len(trusted([seen("Nodule", span=(0, 6), **nodule), seen("nodule", **nodule)], parsed)) == 1
+    assert len(trusted([seen("Nodule", span=(0, 6), **nodule), seen("mass", **nodule)], parsed)) == 2

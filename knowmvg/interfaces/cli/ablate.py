@@ -74,7 +74,7 @@ def ablate(
 
     A row that was trained before is not trained again, so that the same command takes up a broken-off ablation.
     """
-    chosen = _chosen(rows)
+    chosen = chosen_rows(rows)
     from knowmvg.evaluation.ablation import Ablation, ablation_table
     from knowmvg.evaluation.files import write_text
     from knowmvg.evaluation.report.write import ablation_files
@@ -86,11 +86,10 @@ def ablate(
     for name in chosen:
         parts, samples = ROWS[name], []
         for seed in range(seeds):
-            title = f"{shared.name}-{name}-{head}-s{seed}"
-            own = [*(overrides or []), *parts.overrides(shared.variant.knowledge is not None)]
-            own += [f"variant.head={head}", f"seed={seed}", f"name={title}"]
-            samples.append(_train_and_ask(recipe, own, runs, title, split))
-            write_samples(out / f"samples-{title}.jsonl", samples[-1])
+            keys = [*(overrides or []), *row_overrides(parts, head, shared.variant.knowledge is not None)]
+            run = trained_run(recipe, keys, runs, f"{shared.name}-{name}-{head}", seed)
+            samples.append(_ask(run, split))
+            write_samples(out / f"samples-{run.name}.jsonl", samples[-1])
         table_rows.append(Ablation(name, parts.kps, parts.gla, tuple(samples)))
     table = ablation_table(table_rows)
     described = f"{shared.data.folder.name}, split {split}, {len(table_rows[0].runs[0])} phrases"
@@ -101,7 +100,12 @@ def ablate(
     console.show_written([out / f"ablation-{head}.md"], f"knowmvg ablate {recipe} --out {out} --head {other}")
 
 
-def _chosen(rows: str) -> list[str]:
+def chosen_rows(rows: str) -> list[str]:
+    """The names of rows in an option's value.
+
+    Raises:
+        RecipeError: none, an unknown one, or one twice.
+    """
     names = [name.strip() for name in rows.split(",") if name.strip()]
     if not names or any(name not in ROWS for name in names) or len(set(names)) < len(names):
         todo = "Separate them by commas: --rows baseline,knowmvg."
@@ -109,17 +113,32 @@ def _chosen(rows: str) -> list[str]:
     return names
 
 
-def _train_and_ask(recipe: Path, overrides: list[str], runs: Path, title: str, split: str) -> tuple[Sample, ...]:
-    """The samples of one row and seed, phrases given (the protocol of the paper's table)."""
-    from knowmvg.evaluation.protocol import teacher_forced
-    from knowmvg.grounders.store import load_grounder
+def row_overrides(parts: RowParts, head: str, knowledge: bool) -> list[str]:
+    """The recipe keys of a row with a box head; ``knowledge`` says whether the recipe has knowledge prompts."""
+    return [*parts.overrides(knowledge), f"variant.head={head}"]
 
-    run = runs / title
-    if _is_trained(run, recipe, overrides):
+
+def trained_run(recipe: Path, overrides: list[str], runs: Path, name: str, seed: int) -> Path:
+    """The run of one seed, trained if it has not been trained before.
+
+    Raises:
+        RecipeError: there is a run of that name by another recipe.
+    """
+    title = f"{name}-s{seed}"
+    run, own = runs / title, [*overrides, f"seed={seed}", f"name={title}"]
+    if _is_trained(run, recipe, own):
         tell(f"{title}: trained before")
     else:
         tell(f"{title}: training")
-        train_recipe(recipe, overrides, runs)
+        train_recipe(recipe, own, runs)
+    return run
+
+
+def _ask(run: Path, split: str) -> tuple[Sample, ...]:
+    """The samples of a run, phrases given (the protocol of the paper's table)."""
+    from knowmvg.evaluation.protocol import teacher_forced
+    from knowmvg.grounders.store import load_grounder
+
     studies = LabelledStudies(data_folder(run, None), split)
     return teacher_forced(load_grounder(model_folder(run)), studies).samples
 

@@ -23,7 +23,10 @@ def compare(
         Path | None, typer.Option("--out", "-o", help="Folder for the table.", show_default="none is written")
     ] = None,
     metrics: Annotated[
-        str, typer.Option(help="Metrics, separated by commas: mIoU, acc@0.1, acc@0.3, acc@0.5, union IoU.")
+        str,
+        typer.Option(
+            help="Metrics, separated by commas: mIoU, acc@0.1, acc@0.3, acc@0.5, union IoU; or macro mIoU and so on."
+        ),
     ] = "mIoU,acc@0.1,acc@0.3,acc@0.5",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the permutations.")] = 0,
 ) -> None:

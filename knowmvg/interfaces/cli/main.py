@@ -21,6 +21,7 @@ from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
+from knowmvg.interfaces.cli.leaderboard import leaderboard
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.read import read
 from knowmvg.interfaces.cli.stress import stress
@@ -67,6 +68,7 @@ app.command("evaluate", rich_help_panel="Make a model")(evaluate)
 app.command("compare", rich_help_panel="Make a model")(compare)
 app.command("stress", rich_help_panel="Make a model")(stress)
 app.command("ablate", rich_help_panel="Make a model")(ablate)
+app.command("leaderboard", rich_help_panel="Make a model")(leaderboard)
 app.command("card", rich_help_panel="Make a model")(card)
 app.add_typer(convert, name="convert", rich_help_panel="Make a model")
 

@@ -1,0 +1,109 @@
+"""Rows of several seeds, their file and their tables."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from evaluation_fakes import Knowing, random_studies
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.evaluation.kept_result import keep, kept, samples_path
+from knowmvg.evaluation.leaderboard import Leaderboard, Origin, entry_of, read_leaderboard, write_leaderboard
+from knowmvg.evaluation.protocol import run
+from knowmvg.evaluation.samples import Protocol, read_samples, values
+from knowmvg.evaluation.summary import summarise
+
+STUDIES = random_studies(12)
+FACTS = {"kind": "model", "data": "set", "data_fingerprint": "f" * 64, "split": "test", "version": "0"}
+
+
+def answered(shift: float, protocol: Protocol = Protocol.GENERATE):
+    return run(protocol, Knowing(STUDIES, lambda boxes: boxes + shift), STUDIES)
+
+
+def entry(row: str, *shifts: float, protocol: Protocol = Protocol.GENERATE, **facts: object):
+    return entry_of(row, [answered(shift, protocol) for shift in shifts], **FACTS | facts)
+
+
+def test_a_row_is_the_mean_of_its_seeds():
+    results = [answered(0.0), answered(6.0)]
+    found = entry_of("row", results, **FACTS)
+    each = [float(values(result.samples)[:, 0].mean()) for result in results]
+    assert found.miou.value == pytest.approx(np.mean(each))
+    assert found.miou_by_seed == pytest.approx(each, abs=1e-6)
+    assert found.n_phrases == len(results[0].samples)
+    assert found.n_patients == 6
+    single = summarise(results[0])
+    assert found.phrase_f1 is not None
+    assert single.identification is not None
+    assert found.phrase_f1.value == single.identification.f1.value  # both name the same phrases
+
+
+def test_equal_seeds_give_the_interval_of_one():
+    once, thrice = entry("row", 4.0), entry("row", 4.0, 4.0, 4.0)
+    assert thrice.miou.model_dump() == pytest.approx(once.miou.model_dump())  # repeating a seed adds no patient
+    assert thrice.acc.keys() == once.acc.keys()
+    for name, accuracy in thrice.acc.items():
+        assert accuracy.model_dump() == pytest.approx(once.acc[name].model_dump())
+
+
+def test_rows_of_other_phrases_or_protocols_are_refused():
+    other = run(Protocol.GENERATE, Knowing(STUDIES), STUDIES[:4])
+    with pytest.raises(ValueError, match="same phrases"):
+        entry_of("row", [answered(0.0), other], **FACTS)
+    with pytest.raises(ValueError, match="one protocol"):
+        entry_of("row", [answered(0.0), answered(0.0, Protocol.TEACHER_FORCED)], **FACTS)
+    with pytest.raises(ValueError, match="one protocol"):
+        entry_of("row", [], **FACTS)
+
+
+def test_newer_entries_replace_their_own_and_no_others():
+    board = Leaderboard().joined([entry("a", 5.0), entry("b", 1.0), entry("a", 5.0, data_fingerprint="0" * 64)])
+    again = board.joined([entry("a", 0.0)])
+    assert len(again.entries) == 3
+    assert [e.row for e in again.entries if e.data_fingerprint.startswith("f")] == ["a", "b"]  # the best first
+    assert Leaderboard.model_validate_json(again.to_json()) == again
+
+
+def test_protocols_and_data_sets_never_share_a_table():
+    rows = [entry("a", 5.0), entry("a", 5.0, protocol=Protocol.TEACHER_FORCED), entry("b", 1.0, split="val")]
+    tables = Leaderboard().joined(rows).tables()
+    assert [(len(table.rows), table.protocol) for table in tables] == [
+        (1, Protocol.TEACHER_FORCED),
+        (1, Protocol.GENERATE),
+        (1, Protocol.GENERATE),
+    ]
+
+
+def test_the_page_says_where_a_row_came_from():
+    origin = Origin(seed=4, minutes=1.5, minutes_in_all=60.0, model="ab" * 32, recipe="cd" * 32)
+    trained = entry("a", 2.0, recipe="recipes/x.yaml", overrides=("variant.head=token",), origins=(origin,))
+    page = Leaderboard().joined([trained, entry("mean box", 9.0, kind="control")]).to_markdown("knowmvg leaderboard x")
+    assert "knowmvg train recipes/x.yaml variant.head=token" in page
+    assert "seed 4: `abababababab`" in page
+    assert "1.5 (60.0)" in page
+    assert "*mean box*" in page
+    assert "not a medical device" in page
+
+
+def test_a_file_grows_and_a_damaged_one_is_refused(tmp_path):
+    data, page = write_leaderboard(tmp_path, read_leaderboard(tmp_path / "none.json").joined([entry("a", 1.0)]), "x")
+    assert read_leaderboard(data).entries[0].row == "a"
+    assert "# Leaderboard" in page.read_text()
+    data.write_text(json.dumps({"schema": "knowmvg.leaderboard/2"}))
+    with pytest.raises(ManifestError, match="schema"):
+        read_leaderboard(data)
+
+
+def test_a_result_is_kept_for_its_model_and_data_only(tmp_path):
+    result = answered(3.0)
+    keep(tmp_path, result, model="m", data="d")
+    assert kept(tmp_path, Protocol.GENERATE, model="m", data="d") == result
+    assert read_samples(samples_path(tmp_path, Protocol.GENERATE)) == list(result.samples)
+    assert kept(tmp_path, Protocol.GENERATE, model="other", data="d") is None
+    assert kept(tmp_path, Protocol.GENERATE, model="m", data="other") is None
+    assert kept(tmp_path, Protocol.TEACHER_FORCED, model="m", data="d") is None
+    samples_path(tmp_path, Protocol.GENERATE).write_text("")
+    assert kept(tmp_path, Protocol.GENERATE, model="m", data="d") is None
