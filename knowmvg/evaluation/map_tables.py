@@ -25,6 +25,10 @@ NOTE = (
     "How well maps point at the reference boxes (docs/metrics.md defines each number). In brackets: 95 % bootstrap "
     "interval over patients. A map shows a computation and is no probability of disease (docs/evidence.md)."
 )
+STRETCHED = (
+    "The maps of attention are stretched to their own range, 1 being the highest weight: miou_thr and miou_2cls, which "
+    "have fixed thresholds, are not those of a map of probabilities."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class MapEvaluation:
     def to_markdown(self) -> str:
         """The tables with their note, and how many numbers were undefined."""
         blocks = [f"# Maps of {self.name}: {self.kind}\n", f"{NOTE}\n"]
+        blocks += [f"{STRETCHED}\n"] if self.kind is MapKind.ATTENTION else []
         return "\n".join([*blocks, *(table.to_markdown() for table in self.tables()), *self._undefined()])
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,26 +11,15 @@ import yaml
 from knowmvg.interfaces.cli.main import main
 from knowmvg.knowledge.controls import permuted_texts, random_graph
 from knowmvg.knowledge.graph import load_graph
+from tests.tiny import TINY
 
-SCHEDULE = {"steps": 2, "batch": 2, "lr": 1e-3}
-TINY = {
-    "name": "tiny",
-    "data": {"studies": 20, "seed": 3, "size": 64, "splits": [0.4, 0.2, 0.4]},
-    "image_encoder": {"canvas": 64, "channels": 16, "widths": [8, 8, 16], "blocks": [1, 1, 1], "attention": 0},
-    "segmenter": {"prompts": 1, "mlp": 16, "schedule": SCHEDULE},
-    "language": {"width": 32, "layers": 1, "vocabulary": 320, "image_tokens": 2, "schedule": SCHEDULE},
-    "variant": {"knowledge": {"k": 2}, "mask_from": "branch"},
-    "train": SCHEDULE,
-    "losses": {"text": 1.0, "box_l1": 1.0, "knowledge": 0.1},
-    "validation_studies": 2,
-}
 ROWS = ("knowmvg", "random-graph", "permuted-texts")
 
 
 @pytest.fixture(scope="module")
 def ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("ablation")
-    values = TINY | {"data": TINY["data"] | {"folder": str(folder / "data")}}  # type: ignore[operator]
+    values = TINY | {"data": TINY["data"] | {"folder": str(folder / "data")}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(values))
     command = ["ablate", str(folder / "tiny.yaml"), "--out", str(folder / "out"), "--runs", str(folder / "runs")]
     command += ["--rows", ",".join(ROWS), "--seeds", "1"]
