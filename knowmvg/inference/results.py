@@ -40,10 +40,10 @@ def write_together(folder: Path, files: Mapping[str, bytes], outdated: Sequence[
         OutputError: the folder cannot be made or written.
     """
     inner = sorted({(folder / name).parent for name in files} - {folder})
-    made = [path for part in (*inner, folder) for path in _missing_parents(part)]
+    made = [missing for place in (*inner, folder) for missing in _missing_parents(place)]
     try:
-        for part in (folder, *inner):
-            part.mkdir(parents=True, exist_ok=True)
+        for place in (folder, *inner):
+            place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
             for name, content in files.items():
                 (Path(part) / name).parent.mkdir(exist_ok=True)

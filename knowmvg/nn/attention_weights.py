@@ -58,7 +58,7 @@ class AttentiveBoxDecoder(nn.Module):
         transformer = cast(nn.Module, self.decoder.transformer)
         asked = _Asked(transformer.final_attn_token_to_image)
         watched = with_parts(self.decoder, transformer=with_parts(transformer, final_attn_token_to_image=asked))
-        boxes = watched(features, positions, prompts)
+        boxes: Boxes = watched(features, positions, prompts)
         if len(features) == 0:
-            return cast(Boxes, boxes)
+            return boxes
         return replace(boxes, attention=asked.weights.unflatten(-1, features.shape[-2:]))
