@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Grounding, Phrase, Study
 
 
@@ -48,6 +49,20 @@ class LimitedGrounder(Grounder, Protocol):
 
     def reads(self, report: str) -> bool:
         """Whether the report is written in words that its language model has read."""
+        ...
+
+
+@runtime_checkable
+class MapGrounder(Grounder, Protocol):
+    """A grounder whose evidence can hold maps; without being asked it makes none."""
+
+    @property
+    def maps(self) -> tuple[MapKind, ...]:
+        """The kinds of maps that it can give."""
+        ...
+
+    def with_maps(self) -> Grounder:
+        """The same grounder as it answers with ``Evidence.maps``, one of each kind a phrase; it stays as it is."""
         ...
 
 

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
 from knowmvg.core.boxes import FloatArray, as_boxes
+from knowmvg.core.maps import EvidenceMap, MapKind
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
@@ -105,11 +106,23 @@ class KnowledgeNode(_Record):
     neighbours: tuple[str, ...] = ()
 
 
+class MapFile(_Record):
+    """A map of a phrase as a grey PNG of the stored image's size: ``white`` is the quantity that its white stands for.
+
+    ``file`` is a path relative to the result. docs/evidence.md says what each kind is, and what it is not.
+    """
+
+    kind: MapKind
+    file: str = Field(min_length=1)
+    white: float = Field(gt=0)
+
+
 class Evidence(_Record):
     """Why the boxes lie where they lie: the parts of the model's computation that a reader can check.
 
     ``local_boxes`` are the coarse boxes of equation 10, ``global_box`` the extent of the frozen decoder's mask of
-    equation 13, ``gate`` the weight of the global branch in equation 15; all in stored-image pixels.
+    equation 13, ``gate`` the weight of the global branch in equation 15; all in stored-image pixels. ``map_files`` are
+    maps that were written beside the result.
     """
 
     knowledge: tuple[KnowledgeNode, ...] = ()
@@ -117,6 +130,8 @@ class Evidence(_Record):
     global_box: tuple[float, float, float, float] | None = None
     gate: float | None = Field(default=None, ge=0.0, le=1.0)
     source: str = Field(default="model", description="who named the phrase: model, parser or both")
+    map_files: tuple[MapFile, ...] = ()
+    maps: tuple[InstanceOf[EvidenceMap], ...] = Field(default=(), exclude=True, repr=False)  # in memory, never in JSON
 
 
 class GroundedPhrase(Phrase):

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from knowmvg.core.errors import KnowledgeError, ModelError
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
-from knowmvg.grounders.prompted.variants import ModelConfig, build_model
+from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of, build_model
 from knowmvg.knowledge.graph import load_graph, save_graph
 from knowmvg.knowledge.licences import refuse_sharing
 
@@ -97,7 +97,7 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         }
         shape = ModelConfig.from_dict(config["model"])
         graph = load_graph(folder / "knowledge.json")
-        adjacency = torch.from_numpy(graph.normalised_adjacency())
+        adjacency = adjacency_of(graph, shape.variant)
         features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
         model = build_model(shape, features, adjacency)
         model.load_state_dict(tensors)

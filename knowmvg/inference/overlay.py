@@ -10,19 +10,24 @@ from PIL import Image, ImageDraw
 from knowmvg.core.records import Grounding, Radiograph
 from knowmvg.inference.drawing import BACKGROUND, Rectangle, Style, colour, draw_number, numbered
 from knowmvg.inference.legend import draw_legend
+from knowmvg.inference.map_files import tint
 
 MAX_SIDE = 1600
 MIN_SIDE = 960
 
 
-def draw(image: Radiograph, grounding: Grounding) -> Image.Image:
+def draw(image: Radiograph, grounding: Grounding, *, maps: bool = False) -> Image.Image:
     """The overlay as an RGB picture: the radiograph left, its longest side between 960 and 1600 px, the legend right.
+
+    With ``maps`` the maps that the evidence holds lie over the radiograph (inference/map_files.py).
 
     Raises ``ValueError`` when the grounding was made for an image of another size.
     """
     if image.size != grounding.image_size:
         raise ValueError(f"expected an image of size {grounding.image_size}, got {image.size}")
     picture, scale = _display(image)
+    if maps:
+        picture = tint(picture, grounding)
     largest = round(max(picture.size) / 52)
     _draw_boxes(picture, grounding, scale, Style(largest))
     panel = draw_legend(grounding, largest, picture.height)
@@ -32,10 +37,10 @@ def draw(image: Radiograph, grounding: Grounding) -> Image.Image:
     return canvas
 
 
-def png(image: Radiograph, grounding: Grounding) -> bytes:
+def png(image: Radiograph, grounding: Grounding, *, maps: bool = False) -> bytes:
     """The overlay as the content of a PNG file."""
     stream = io.BytesIO()
-    draw(image, grounding).save(stream, "PNG", compress_level=4)  # twenty times as fast as the smallest file
+    draw(image, grounding, maps=maps).save(stream, "PNG", compress_level=4)  # twenty times as fast as the smallest file
     return stream.getvalue()
 
 

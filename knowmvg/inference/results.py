@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowmvg.core.errors import OutputError
@@ -27,8 +27,11 @@ def check_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> None
         )
 
 
-def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+def write_together(folder: Path, files: Mapping[str, bytes], outdated: Sequence[Path] = ()) -> list[Path]:
     """Write all ``files`` (name to content) into ``folder``, which is made where it is missing.
+
+    A name may hold a folder. When all are in place, the ``outdated`` files of an earlier result that were not replaced
+    are removed.
 
     The contents are written to a hidden folder beside their places first and then moved; if a move fails, those before
     it are undone, so that neither a half file nor half of the files is ever left.
@@ -36,13 +39,19 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     Raises:
         OutputError: the folder cannot be made or written.
     """
-    made = _missing_parents(folder)
+    inner = sorted({(folder / name).parent for name in files} - {folder})
+    made = [missing for place in (*inner, folder) for missing in _missing_parents(place)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, *inner):
+            place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
             for name, content in files.items():
+                (Path(part) / name).parent.mkdir(exist_ok=True)
                 _write(Path(part) / name, content)
-            return _move_all(Path(part), folder, list(files))
+            written = _move_all(Path(part), folder, list(files))
+        for path in set(outdated) - set(written):
+            path.unlink(missing_ok=True)
+        return written
     except BaseException as error:
         for parent in made:
             _remove_if_empty(parent)

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 import knowmvg
-from knowmvg.core.errors import ReportError
-from knowmvg.core.grounder import Grounder
+from knowmvg.core.errors import ModelError, ReportError
+from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
 from knowmvg.sources.image import read_radiograph
@@ -42,6 +42,8 @@ class Session:
         report: str | Path,
         phrases: PhraseSource = "both",
         study_id: str | None = None,
+        *,
+        maps: bool = False,
     ) -> Grounding:
         """Name and place the diagnostic phrases of one study.
 
@@ -50,6 +52,8 @@ class Session:
             report: the report's text as ``str``, or the ``Path`` of a text file.
             phrases: who names the phrases, ``model``, ``parser`` or ``both`` reconciled.
             study_id: an identifier that is carried into the result and not looked at.
+            maps: whether the evidence of each phrase with boxes holds its maps (``Evidence.maps``, one of each kind
+                that the model has; ``on_image()`` gives one as an array over the stored image).
 
         Returns:
             Phrases in report order; boxes are ``(x1, y1, x2, y2)`` in pixels of the stored image. Absent, resolved and
@@ -58,27 +62,38 @@ class Session:
         Raises:
             ImageError: the image cannot be read as one radiograph.
             ReportError: the report is empty or cannot be read as text.
+            ModelError: maps of a model that has none.
             ValueError: ``phrases`` is none of the three.
         """
-        return next(self.ground_many([(image, report)], phrases, [study_id]))
+        return next(self.ground_many([(image, report)], phrases, [study_id], maps=maps))
 
     def ground_many(
         self,
         studies: Iterable[tuple[str | Path | Radiograph, str | Path]],
         phrases: PhraseSource = "both",
         study_ids: Iterable[str | None] | None = None,
+        *,
+        maps: bool = False,
     ) -> Iterator[Grounding]:
         """Ground many ``(image, report)`` pairs in batches: one result a pair, in order. See ``ground``."""
         if phrases not in NAMED_BY:
             raise ValueError(f"expected phrases from {', '.join(NAMED_BY)}; got {phrases!r}")
+        grounder = with_maps(self.grounder) if maps else self.grounder
         pairs = iter(studies)
         names = iter(study_ids) if study_ids is not None else None
         while chunk := list(islice(pairs, BATCH)):
             given = [None] * len(chunk) if names is None else list(islice(names, len(chunk)))
             tasks = [_task(image, report, name) for (image, report), name in zip(chunk, given, strict=True)]
-            answers = NAMED_BY[phrases](self.grounder, tasks)
+            answers = NAMED_BY[phrases](grounder, tasks)
             for task, answer, name in zip(tasks, answers, given, strict=True):
                 yield _finished(task, answer, name)
+
+
+def with_maps(grounder: Grounder) -> Grounder:
+    """The grounder with maps in its evidence. Raises ``ModelError`` for one that has none."""
+    if not isinstance(grounder, MapGrounder) or not grounder.maps:
+        raise ModelError("a model that gives maps", "one without", "Leave maps out, or take another model.")
+    return grounder.with_maps()
 
 
 def _task(image: str | Path | Radiograph, report: str | Path, study_id: str | None) -> Task:

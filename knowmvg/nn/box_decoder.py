@@ -22,11 +22,14 @@ class Boxes:
         xyxy: unit boxes ``[P, 4]``.
         score: logit ``[P]`` of the IoU that the decoder expects of its box.
         mask: logits ``[P, h, w]`` over the canvas where the decoder draws one, else ``None``.
+        attention: softmax weights ``[P, heads, h, w]`` of the box token over the image tokens, where they were asked
+            for (nn/attention_weights.py); the sum over the cells is 1.
     """
 
     xyxy: Tensor
     score: Tensor
     mask: Tensor | None = None
+    attention: Tensor | None = None
 
 
 class TokenBoxHead(nn.Module):

@@ -160,10 +160,15 @@ class GlobalLocalAttention(nn.Module):
 
 
 def _fuse(wide: Boxes, local: Boxes, gate: Tensor) -> Boxes:
-    """Equation 15 on boxes (always valid, being convex), and on scores and masks alike."""
+    """Equation 15 on boxes (always valid, being convex), and on scores, masks and attention weights alike."""
+
+    def mixed(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+        if one is None or other is None:
+            return None
+        share = gate.reshape(-1, *[1] * (one.dim() - 1))
+        return share * one + (1 - share) * other
+
     share = gate.unsqueeze(-1)
-    mask = None
-    if wide.mask is not None and local.mask is not None:
-        mask = gate[:, None, None] * wide.mask + (1 - gate)[:, None, None] * local.mask
     xyxy = share * wide.xyxy + (1 - share) * local.xyxy
-    return Boxes(xyxy, gate * wide.score + (1 - gate) * local.score, mask)
+    score = gate * wide.score + (1 - gate) * local.score
+    return Boxes(xyxy, score, mixed(wide.mask, local.mask), mixed(wide.attention, local.attention))

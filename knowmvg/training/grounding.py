@@ -102,7 +102,7 @@ def validate(grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence
         part = examples[start : start + 32]
         batch = grounder.collate(part, cache([example.id for example in part]))
         states = grounder.model.vlm(batch.input_ids, None, batch.image)
-        placed = grounder.model.place(states[batch.box_rows, batch.box_columns], batch.image, batch.box_rows)
+        placed = grounder.model.place(*batch.emitting(states), batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])
         tokens = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
         right += int((tokens == batch.text_targets).sum())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -112,6 +112,24 @@ class LanguagePart(_Part):
     """tokens a side that the image becomes; it must divide `image_encoder.canvas / 8`"""
 
 
+class NodeTextPart(_Part):
+    """Who encodes the texts of the knowledge nodes, once and frozen (equation 6, training/node_vectors.py)."""
+
+    encoder: str = Field(default="language", min_length=1)
+    """`language` is the run's own language model; else an encoder of transformers with safetensors weights (RoBERTa or
+    a clinical one): a local folder, or an id on the hub, which is downloaded where it is not there yet"""
+    revision: str | None = None
+    """commit, tag or branch of an id on the hub; null is its main branch"""
+    pooling: Literal["mean", "cls"] = "mean"
+    """mean over the tokens of a text, or its first token (not with `language`, whose first token has read nothing)"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> NodeTextPart:
+        if self.encoder == "language" and (self.pooling != "mean" or self.revision is not None):
+            raise ValueError("the encoder `language` has pooling mean and no revision")
+        return self
+
+
 class KnowledgePart(_Part):
     """Knowledge prompts (nn/knowledge_prompts.py)."""
 
@@ -123,6 +141,29 @@ class KnowledgePart(_Part):
     """of that softmax"""
     selection: Literal["similar", "random"] = "similar"
     """`similar` is equation 8, `random` the control"""
+    texts: NodeTextPart = NodeTextPart()
+    layers: int = Field(default=1, ge=1, le=4)
+    """graph convolutions one after the other (equation 7)"""
+    relations: dict[str, float] | None = Field(default=None, min_length=1)
+    """relations that enter the adjacency of equation 5, each with its weight; null takes all of the graph"""
+    relational: bool = False
+    """whether each relation has a weight matrix of its own in the graph convolution"""
+    query: Literal["box", "state", "answer"] = "box"
+    """`H_out` of equation 8: the projected `<BOX>` embedding, the hidden state before its projection, or the projected
+    mean of the states of the whole answer"""
+    control: Literal["none", "random-graph", "permuted-texts"] = "none"
+    """what stands in for the graph, drawn by `seed`: a random one of the same shape, or its own with the texts of its
+    nodes permuted. A model that uses what the graph says is better without"""
+
+    @model_validator(mode="after")
+    def _positive(self) -> KnowledgePart:
+        if any(weight <= 0 for weight in (self.relations or {}).values()):
+            raise ValueError("the weights of relations must be positive; a relation that is left out has none")
+        return self
+
+    def model_values(self) -> dict[str, Any]:
+        """The keys that are a part of the model, those of nn.knowledge_prompts.KnowledgeConfig."""
+        return self.model_dump(exclude={"texts", "control"})
 
 
 class VariantPart(_Part):

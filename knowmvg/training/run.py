@@ -25,10 +25,11 @@ from knowmvg.core.errors import ManifestError
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
-from knowmvg.grounders.prompted.variants import ModelConfig, Variant, build_model, build_segmenter
+from knowmvg.grounders.prompted.variants import ModelConfig, Variant, adjacency_of, build_model, build_segmenter
 from knowmvg.grounders.store import save_grounder
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
+from knowmvg.knowledge.controls import permuted_texts, random_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
@@ -36,13 +37,13 @@ from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
 from knowmvg.nn.prompt_encoder import PromptConfig
-from knowmvg.nn.text_encoder import encode_nodes
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.cache import FeatureCache, cache_features
 from knowmvg.training.grounding import DrawnBatches, GroundingTask, validate
-from knowmvg.training.language import LanguageTask, SpokenBatches, node_text_states, speak
+from knowmvg.training.language import LanguageTask, SpokenBatches, speak
 from knowmvg.training.leaks import refuse_leaks
+from knowmvg.training.node_vectors import node_vectors
 from knowmvg.training.recipe import Recipe, read_recipe, write_recipe
 from knowmvg.training.segmenter import (
     WEIGHTS,
@@ -55,6 +56,13 @@ from knowmvg.training.segmenter import (
 from knowmvg.training.trainer import fit
 
 Report = Callable[[str], None]
+
+CONTROLS: dict[str, Callable[[KnowledgeGraph, int], KnowledgeGraph]] = {
+    "none": lambda graph, _: graph,
+    "random-graph": random_graph,
+    "permuted-texts": permuted_texts,
+}
+"""What a recipe's `variant.knowledge.control` makes of the graph, before anything of the model has seen it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,8 +319,10 @@ def _assemble(
 ) -> PromptedGrounder:
     recipe = work.recipe
     chosen = recipe.variant.model_dump()
-    if chosen["knowledge"] is not None:
-        chosen["knowledge"] = KnowledgeConfig(**chosen["knowledge"])
+    knowledge = recipe.variant.knowledge
+    if knowledge is not None:
+        chosen["knowledge"] = KnowledgeConfig(**knowledge.model_values())
+        graph = CONTROLS[knowledge.control](graph, recipe.seed)
     config = ModelConfig(
         language.config,
         ImageEncoderConfig(**recipe.image_encoder.model_dump()),
@@ -320,12 +330,14 @@ def _assemble(
         Variant(**chosen),
     )
     language.eval()
-    nodes = encode_nodes(graph.texts, lambda texts: node_text_states(language, tokenizer, texts))
+    nodes = torch.zeros(len(graph.texts), 1)  # not read without knowledge prompts
+    if knowledge is not None:
+        nodes = node_vectors(graph.texts, knowledge.texts, language, tokenizer, work.parts / "nodes", work.report)
     torch.manual_seed(recipe.seed)
     model = build_model(
         config,
         nodes,
-        torch.from_numpy(graph.normalised_adjacency()),
+        adjacency_of(graph, config.variant),
         pretrained.encoder,
         pretrained.segmenter,
         language,

@@ -7,7 +7,7 @@ import torch
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, Side, Study
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
-from knowmvg.grounders.prompted.variants import VARIANTS, ModelConfig, Variant, build_model
+from knowmvg.grounders.prompted.variants import VARIANTS, ModelConfig, Variant, adjacency_of, build_model
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.knowledge.ontology import load_atlas
@@ -73,7 +73,7 @@ def tiny_grounder(
     torch.manual_seed(seed)
     config = tiny_config(tokenizer, variant)
     features = torch.randn(len(graph.texts), 12)
-    model = build_model(config, features, torch.from_numpy(graph.normalised_adjacency()))
+    model = build_model(config, features, adjacency_of(graph, variant))
     model.eval()
     return PromptedGrounder(model, config, tokenizer, graph, "tiny")
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from knowmvg.core.errors import ModelError
-from knowmvg.core.records import DISCLAIMER, GroundedPhrase, Grounding, Region
+from knowmvg.core.frames import Frame
+from knowmvg.core.maps import EvidenceMap, MapKind
+from knowmvg.core.records import DISCLAIMER, Evidence, GroundedPhrase, Grounding, Region
 from knowmvg.inference import overlay, session
 from knowmvg.interfaces.cli.main import main
 
@@ -126,3 +128,37 @@ def test_report_text_is_never_read_as_markup(study, loaded, tmp_path, capsys):
     assert main([*study, "--out", str(tmp_path / "out")]) == 0
     assert main(["read", str(tmp_path / "report.txt")]) == 0
     assert "[red]" in capsys.readouterr().out
+
+
+def test_maps_are_written_named_and_replaced(study, loaded, tmp_path, monkeypatch, fake_grounder, capsys):
+    cells = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    drawn = EvidenceMap(MapKind.DRAWN, cells, Frame.letterbox((100, 80), (64, 64)))
+
+    class Mapped(fake_grounder):
+        maps = (MapKind.DRAWN,)
+
+        def with_maps(self):
+            found = self.answer[0].model_copy(update={"evidence": Evidence(maps=(drawn,))})
+            return fake_grounder([found])
+
+    plain = sys.modules["knowmvg.grounders.store"].load_grounder(Path("x")).answer
+    monkeypatch.setattr(sys.modules["knowmvg.grounders.store"], "load_grounder", lambda folder: Mapped(plain))
+    out = tmp_path / "out"
+    assert main([*study, "--out", str(out), "--maps"]) == 0
+    assert files(out) == ["grounding.json", "maps", "overlay-maps.png", "overlay.png"]
+    named = json.loads((out / "grounding.json").read_text(encoding="utf-8"))["phrases"][0]["evidence"]["map_files"]
+    assert named == [{"kind": "drawn", "file": "maps/phrase-1.png", "white": 1.0}]
+    with Image.open(out / named[0]["file"]) as picture:
+        np.testing.assert_allclose(np.asarray(picture) / 255, drawn.on_image(), atol=0.003)
+    assert (out / "overlay-maps.png").read_bytes() != (out / "overlay.png").read_bytes()
+    assert main([*study, "--out", str(out), "--maps"]) == 9
+    assert main([*study, "--out", str(out), "--overwrite"]) == 0
+    assert files(out) == ["grounding.json", "maps", "overlay.png"]
+    assert files(out / "maps") == []
+    capsys.readouterr()
+
+
+def test_maps_of_a_model_without_any_are_refused(study, loaded, tmp_path, capsys):
+    assert main([*study, "--out", str(tmp_path / "out"), "--maps"]) == 7
+    assert "maps" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -68,7 +68,7 @@ def test_the_data_set_is_the_one_given_or_the_run_s_own(tmp_path):
 @pytest.mark.parametrize("head", ["token", "edge", "extent"])
 @pytest.mark.parametrize("knowledge", ["variant.knowledge=null", "variant.knowledge={k: 3}"])
 def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
-    from knowmvg.training.recipe import read_recipe
+    from knowmvg.training.recipe import KnowledgePart, read_recipe
 
     parts = ablate.ROWS[name]
     base = read_recipe(RECIPE, [knowledge])
@@ -77,9 +77,17 @@ def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
     variant = recipe.variant
     assert (variant.knowledge is not None, variant.attention == "global-local") == (parts.kps, parts.gla)
     assert (variant.decoder, variant.head) == (parts.decoder, head)
-    if parts.kps and base.variant.knowledge is not None:
-        assert variant.knowledge == base.variant.knowledge
+    if parts.kps:
+        kept = base.variant.knowledge or KnowledgePart()
+        assert variant.knowledge == kept.model_copy(update={"control": parts.control or "none"})
     assert recipe.train == base.train
+
+
+def test_the_controls_are_knowmvg_but_for_their_graph():
+    whole = ablate.ROWS["knowmvg"].overrides(True)
+    for name in ("random-graph", "permuted-texts"):
+        assert ablate.ROWS[name].overrides(True) == [*whole, f"variant.knowledge.control={name}"]
+        assert name not in ablate.TABLE
 
 
 @pytest.mark.parametrize("rows", ["", "kps,gla2", "kps,kps"])

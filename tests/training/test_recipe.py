@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.nn.knowledge_prompts import KnowledgeConfig
 from knowmvg.training.recipe import Recipe, keys_of, read_recipe, sections, write_recipe
 from knowmvg.training.recipe_page import page, write_page
 
@@ -164,3 +166,44 @@ def test_the_page_is_written_whole(tmp_path):
     write_page(tmp_path / "recipes.md")
     assert [path.name for path in tmp_path.iterdir()] == ["recipes.md"]
     assert (tmp_path / "recipes.md").read_text(encoding="utf-8") == page()
+
+
+NEW = ("texts", "layers", "relations", "relational", "query", "control")
+
+
+def test_a_run_s_recipe_from_before_the_graph_s_keys_is_equal_to_what_it_says_now(small, tmp_path):
+    recipe = read_recipe(small, ["variant.knowledge={k: 3, weighting: softmax}"])
+    write_recipe(recipe, tmp_path / "now.yaml")
+    values = yaml.safe_load((tmp_path / "now.yaml").read_text(encoding="utf-8"))
+    for key in NEW:
+        del values["variant"]["knowledge"][key]
+    (tmp_path / "before.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert read_recipe(tmp_path / "before.yaml") == recipe
+
+
+def test_what_a_model_is_built_of_is_what_the_recipe_says(small):
+    options = "{k: 2, layers: 2, relations: {located_in: 0.5}, relational: true, query: answer, control: random-graph}"
+    part = read_recipe(small, [f"variant.knowledge={options}"]).variant.knowledge
+    assert part is not None
+    config = KnowledgeConfig(**part.model_values())
+    assert (config.k, config.layers, config.relational, config.query) == (2, 2, True, "answer")
+    assert config.relations == {"located_in": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("{control: shuffled}", "variant.knowledge.control"),
+        ("{layers: 0}", "variant.knowledge.layers"),
+        ("{relations: {}}", "variant.knowledge.relations"),
+        ("{relations: {located_in: 0}}", "positive"),
+        ("{relations: {located_in: -1}}", "positive"),
+        ("{query: words}", "variant.knowledge.query"),
+        ("{texts: {pooling: max}}", "variant.knowledge.texts.pooling"),
+        ("{texts: {pooling: cls}}", "language"),
+        ("{texts: {revision: main}}", "language"),
+        ("{texts: {encoder: ''}}", "variant.knowledge.texts.encoder"),
+    ],
+)
+def test_wrong_knowledge_is_named(small, options, words):
+    assert words in str(refused(small, f"variant.knowledge={options}"))

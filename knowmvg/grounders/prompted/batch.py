@@ -108,6 +108,13 @@ class Batch:
     has_mask: Tensor
     related: Tensor
 
+    def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""
+        every = states[self.text_rows, self.text_columns]
+        sums = every.new_zeros(len(states), every.shape[1]).index_add(0, self.text_rows, every)
+        counts = self.text_rows.bincount(minlength=len(states)).clamp(min=1).unsqueeze(1)
+        return states[self.box_rows, self.box_columns], (sums / counts)[self.box_rows]
+
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int) -> Tensor:
     """Ids ``[B, T]`` padded on the right."""

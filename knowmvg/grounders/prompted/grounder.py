@@ -10,13 +10,15 @@ from torch import Tensor
 
 from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
+from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
+from knowmvg.grounders.prompted.maps import evidence_maps, map_kinds
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
 from knowmvg.grounders.prompted.objective import grounding_losses
 from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
-from knowmvg.grounders.prompted.variants import ModelConfig
+from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.graph import KnowledgeGraph
@@ -30,10 +32,15 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An answer to one study: its phrases, and the state ``[M, D]`` that emits each of its tokens."""
+    """An answer to one study: its phrases, and the state ``[M, D]`` that emits each of its ``M`` tokens."""
 
     phrases: list[AnswerPhrase]
     states: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of its states ``[D]``."""
+        return self.states.mean(dim=0)
 
 
 class PromptedGrounder:
@@ -45,15 +52,23 @@ class PromptedGrounder:
         tokenizer: of the language model.
         graph: the knowledge graph that the model was trained with.
         name: what results call this model.
+        mapped: whether evidence holds maps (``with_maps``).
     """
 
     batch_size = 16
     max_new_tokens = 256
 
     def __init__(
-        self, model: PromptedModel, config: ModelConfig, tokenizer: GroundingTokenizer, graph: KnowledgeGraph, name: str
+        self,
+        model: PromptedModel,
+        config: ModelConfig,
+        tokenizer: GroundingTokenizer,
+        graph: KnowledgeGraph,
+        name: str,
+        mapped: bool = False,
     ) -> None:
         self.model, self.config, self.tokenizer, self.graph, self.name = model, config, tokenizer, graph, name
+        self.mapped = mapped
 
     # --- answering -----------------------------------------------------------------------------------------------
 
@@ -106,11 +121,23 @@ class PromptedGrounder:
         if not kept:
             return self._with(NoKnowledge(), self.graph)
         graph = self.graph.only(kept)
-        return self._with(prompts.only(kept, torch.from_numpy(graph.normalised_adjacency())), graph)
+        return self._with(prompts.only(kept, adjacency_of(graph, self.config.variant, self.graph)), graph)
 
     def _with(self, prompts: torch.nn.Module, graph: KnowledgeGraph) -> PromptedGrounder:
         model = self.model.with_knowledge(prompts)
-        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name)
+        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name, self.mapped)
+
+    @property
+    def maps(self) -> tuple[MapKind, ...]:
+        """The maps that its evidence can hold."""
+        return map_kinds(self.config.variant)
+
+    def with_maps(self) -> PromptedGrounder:
+        """This grounder with maps in its evidence (core.grounder.MapGrounder)."""
+        if self.mapped:
+            return self
+        model = self.model.with_attention()
+        return PromptedGrounder(model, self.config, self.tokenizer, self.graph, self.name, mapped=True)
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +163,11 @@ class PromptedGrounder:
             max_new_tokens=self.max_new_tokens,
         )
         rows = zip(generated.ids.tolist(), generated.states, strict=True)
-        return [_Answer(self.tokenizer.read_answer(row), states) for row, states in rows]
+        end = self.tokenizer.end  # what follows it fills up the batch
+        return [
+            _Answer(self.tokenizer.read_answer(row), states[: row.index(end) + 1 if end in row else None])
+            for row, states in rows
+        ]
 
     @torch.inference_mode()
     def _read_forced(
@@ -190,7 +221,8 @@ class PromptedGrounder:
         rows = [row for row, a in enumerate(answers) for p in a.phrases for _ in p.boxes]
         placed = None
         if states:
-            placed = self.model.place(torch.cat(states), features, torch.tensor(rows, device=features.device))
+            means = torch.stack([answers[row].mean for row in rows])
+            placed = self.model.place(torch.cat(states), means, features, torch.tensor(rows, device=features.device))
         results, offset = [], 0
         for row, (study, frame, answer) in enumerate(zip(studies, frames, answers, strict=True)):
             phrases = given[row] if given is not None else self._named(study.report, answer)
@@ -253,7 +285,8 @@ class PromptedGrounder:
                 frame.from_unit(soft_extent(masks.amax(dim=0, keepdim=True)).double().cpu().numpy()).tolist()[0]
             )
         gate = None if decoded.gate is None else round(float(decoded.gate[first]), 4)
-        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate)
+        maps = evidence_maps(decoded, index, frame) if self.mapped else ()
+        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate, maps=maps)
 
     # --- learning ------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from knowmvg.nn.attention_weights import AttentiveBoxDecoder, with_parts
+from knowmvg.nn.box_decoder import BoxDecoder
 from knowmvg.nn.feed_forward import MLP
 from knowmvg.nn.global_local_attention import Decoded, Segmenter
 from knowmvg.nn.knowledge_prompts import KnowledgeChoice
@@ -16,9 +17,14 @@ from knowmvg.nn.prompt_encoder import image_positions
 
 
 class PromptSource(Protocol):
-    """Gives each ``<BOX>`` embedding ``[P, d]`` its extra prompt tokens."""
+    """Gives each ``<BOX>`` its extra prompt tokens, chosen by the ``H_out`` that ``query`` names (equation 8)."""
 
-    def __call__(self, box_embedding: Tensor) -> KnowledgeChoice:
+    @property
+    def query(self) -> str:
+        """``box``, ``state`` or ``answer`` (nn/knowledge_prompts.py)."""
+        ...
+
+    def __call__(self, output: Tensor) -> KnowledgeChoice:
         """Tokens ``[P, k, d]`` and where they come from."""
         ...
 
@@ -26,10 +32,12 @@ class PromptSource(Protocol):
 class NoKnowledge(nn.Module):
     """The prompt source of the rows without knowledge: no token."""
 
-    def forward(self, box_embedding: Tensor) -> KnowledgeChoice:
+    query = "box"
+
+    def forward(self, output: Tensor) -> KnowledgeChoice:
         """``k = 0`` tokens for embeddings ``[P, d]``."""
-        rows, channels = box_embedding.shape
-        none = box_embedding.new_zeros(rows, 0)
+        rows, channels = output.shape
+        none = output.new_zeros(rows, 0)
         return KnowledgeChoice(none.new_zeros(rows, 0, channels), none.long(), none)
 
 
@@ -91,9 +99,14 @@ class PromptedModel(nn.Module):
 
     def with_knowledge(self, knowledge: nn.Module) -> PromptedModel:
         """The same parts, shared, with another prompt source."""
-        other = copy(self)
-        other._modules = {**self._modules, "knowledge": knowledge}
-        return other
+        return with_parts(self, knowledge=knowledge)
+
+    def with_attention(self) -> PromptedModel:
+        """The same parts, shared, with a decoder that tells its attention weights where it has a box token."""
+        decoder = self.attention.decoder
+        if not isinstance(decoder, BoxDecoder):
+            return self
+        return with_parts(self, attention=with_parts(self.attention, decoder=AttentiveBoxDecoder(decoder)))
 
     @torch.no_grad()
     def encode(self, canvas: Tensor) -> Tensor:
@@ -101,10 +114,17 @@ class PromptedModel(nn.Module):
         features: Tensor = self.image_encoder(canvas)
         return features
 
-    def place(self, states: Tensor, features: Tensor, rows: Tensor) -> Placed:
-        """Boxes for the hidden states ``[P, D]`` that emit ``<BOX>``; ``rows`` ``[P]`` says whose image each reads."""
+    def place(self, states: Tensor, answers: Tensor, features: Tensor, rows: Tensor) -> Placed:
+        """Boxes for ``P`` ``<BOX>`` tokens.
+
+        Args:
+            states: hidden states ``[P, D]`` that emit them.
+            answers: ``[P, D]``, for each the mean of the states that emit the answer which it stands in.
+            features: ``[B, d, g, g]`` image features.
+            rows: ``[P]``, whose image each reads.
+        """
         box_embedding = self.projection(states)
-        knowledge = self.knowledge(box_embedding)
+        knowledge = self.knowledge(self._output(box_embedding, states, answers))
         decoded = self.attention(
             box_embedding,
             knowledge.tokens,
@@ -113,3 +133,11 @@ class PromptedModel(nn.Module):
             self.segmenter,
         )
         return Placed(decoded, knowledge, box_embedding)
+
+    def _output(self, box_embedding: Tensor, states: Tensor, answers: Tensor) -> Tensor:
+        """``H_out`` of equation 8, in the reading that the prompt source asks for."""
+        query = cast(PromptSource, self.knowledge).query
+        if query == "box":
+            return box_embedding
+        projected: Tensor = states if query == "state" else self.projection(answers)
+        return projected

@@ -53,7 +53,7 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     }
     if len(batch.boxes) == 0:
         return terms
-    placed = model.place(states[batch.box_rows, batch.box_columns], features, batch.box_rows)
+    placed = model.place(*batch.emitting(states), features, batch.box_rows)
     decoded, boxes = placed.decoded, batch.boxes
     terms["box_l1"] = smooth_l1(decoded.boxes.xyxy, boxes)
     terms["box_giou"] = generalized_iou(decoded.boxes.xyxy, boxes)

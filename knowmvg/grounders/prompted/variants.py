@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from knowmvg.core.errors import ModelError
 from knowmvg.grounders.prompted.model import NoKnowledge, PromptedModel
+from knowmvg.knowledge.adjacency import chosen_relations, weighted_adjacency
+from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.nn.box_decoder import BoxDecoder
 from knowmvg.nn.global_local_attention import GlobalLocalAttention, PlainAttention, Segmenter
 from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
@@ -114,6 +116,19 @@ def build_segmenter(config: PromptConfig) -> Segmenter:
     return Segmenter(build_prompt_encoder(config), build_mask_decoder(config))
 
 
+def adjacency_of(graph: KnowledgeGraph, variant: Variant, whole: KnowledgeGraph | None = None) -> Tensor:
+    """The normalised adjacency ``[N, N]`` of a graph for a variant, ``[parts, N, N]`` where relations stand apart.
+
+    ``whole`` is the graph that ``graph`` is a part of: its relations count, so that the part has as many matrices.
+    Raises ``KnowledgeError`` for a relation that the graph does not have.
+    """
+    chosen = variant.knowledge or KnowledgeConfig()
+    if chosen.relations is None and not chosen.relational:  # any number of relations between two nodes is one edge
+        return torch.from_numpy(graph.normalised_adjacency())
+    parts = torch.from_numpy(weighted_adjacency(graph, chosen_relations(whole or graph, chosen.relations)))
+    return parts if chosen.relational else parts.sum(dim=0)
+
+
 def build_model(
     config: ModelConfig,
     node_features: Tensor,
@@ -127,7 +142,7 @@ def build_model(
     Args:
         config: the shape.
         node_features: ``[N, D]`` encoded node texts (equation 6); not read without knowledge prompts.
-        adjacency: ``[N, N]`` normalised (equation 7).
+        adjacency: what ``adjacency_of`` gives (equation 7).
         image_encoder: the frozen image encoder.
         segmenter: SAM's frozen parts; the decoders start from its weights.
         language: the language model.
@@ -150,7 +165,7 @@ def build_model(
         else PlainAttention(decoder)
     )
     knowledge: nn.Module = (
-        KnowledgePrompts(node_features, adjacency, channels, variant.knowledge)
+        KnowledgePrompts(node_features, adjacency, channels, variant.knowledge, language.hidden_size)
         if variant.knowledge is not None
         else NoKnowledge()
     )

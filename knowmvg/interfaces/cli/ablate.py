@@ -1,4 +1,4 @@
-"""``knowmvg ablate``: the rows of the paper's Table III, trained and compared phrase by phrase."""
+"""``knowmvg ablate``: the rows of the paper's Table III and controls of its graph, trained and compared by phrase."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ BoxHead = Literal["token", "edge", "extent"]
 
 @dataclass(frozen=True, slots=True)
 class RowParts:
-    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), and its decoder."""
+    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), decoder, control of the graph."""
 
     kps: bool
     gla: bool
     decoder: str = "box"
+    control: str | None = None
 
     def overrides(self, knowledge: bool) -> list[str]:
         """The row's recipe keys; ``knowledge`` says whether the recipe has knowledge prompts, whose settings stay."""
         keys = [f"variant.attention={'global-local' if self.gla else 'plain'}", f"variant.decoder={self.decoder}"]
         if self.kps != knowledge:
             keys.append("variant.knowledge={}" if self.kps else "variant.knowledge=null")
+        if self.control is not None:
+            keys.append(f"variant.knowledge.control={self.control}")
         return keys
 
 
-ROWS = {
+TABLE = {
     "baseline": RowParts(kps=False, gla=False),
     "kps": RowParts(kps=True, gla=False),
     "gla": RowParts(kps=False, gla=True),
     "knowmvg": RowParts(kps=True, gla=True),
     "lisa": RowParts(kps=False, gla=False, decoder="mask"),
 }
+CONTROLS = {name: RowParts(kps=True, gla=True, control=name) for name in ("random-graph", "permuted-texts")}
+ROWS = TABLE | CONTROLS
 
 
 def ablate(
@@ -53,9 +58,13 @@ def ablate(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the recipe's.", show_default=False),
     ] = None,
-    rows: Annotated[str, typer.Option(help="Rows, separated by commas; the others are compared with the first.")] = (
-        ",".join(ROWS)
-    ),
+    rows: Annotated[
+        str,
+        typer.Option(
+            help="Rows, separated by commas; the others are compared with the first. Beside those of the table: "
+            f"{', '.join(CONTROLS)}, which are knowmvg with a wrong graph (--rows knowmvg,{','.join(CONTROLS)})."
+        ),
+    ] = ",".join(TABLE),
     head: Annotated[BoxHead, typer.Option(help="Box head; token is the published one.")] = "extent",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each row.")] = 2,
     split: Annotated[str, typer.Option(help="Which studies to ask.")] = "test",

@@ -9,9 +9,11 @@ import typer
 from rich.markdown import Markdown
 
 from knowmvg.core.grounder import Grounder
+from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Side
 from knowmvg.evaluation.report.run_card import read_run_card
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.recorded import evaluate_file
@@ -45,6 +47,10 @@ def evaluate(
         int, typer.Option(min=0, max=50, help="Show so many worst and best phrases with their radiographs.")
     ] = 0,
     texts: Annotated[bool, typer.Option("--texts", help="Show the phrases and reports of the cases too.")] = False,
+    maps: Annotated[
+        MapKind | None,
+        typer.Option(help="Also score this map of the evidence against the boxes.", show_default=False),
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -95,6 +101,8 @@ def evaluate(
     if (run is None) == (predictions is None):
         raise typer.BadParameter("expected a run or --predictions; got " + ("neither" if run is None else "both"))
     if predictions is not None:
+        if maps is not None:
+            raise typer.BadParameter("a file of predictions holds none", param_hint="--maps")
         evaluate_file(
             predictions,
             form=form,
@@ -131,6 +139,15 @@ def evaluate(
         grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"
     target = out or run / f"evaluation-{split}{named}"
     with console.stage_bars() as progress:
+        mapped = measure_maps(
+            as_used.grounder,
+            maps,
+            studies[:limit] if limit else studies,
+            training,
+            name=run.resolve().name,
+            seed=seed,
+            progress=progress,
+        )
         result = evaluate_model(
             grounder,
             studies[:limit] if limit else studies,
@@ -147,7 +164,7 @@ def evaluate(
         target,
         result,
         data=described,
-        tables=result.further_tables(),
+        tables=[*result.further_tables(), *(table for one in mapped for table in one.tables())],
         card=card,
         study_of=studies.of,
         cases=cases,
@@ -155,6 +172,7 @@ def evaluate(
     )
     console.out().print(Markdown(result.to_markdown()))
     files = [target / "tables.md", target / "metrics.json", target / "report.html"]
+    files += [path for one in mapped for path in show_maps(one, target)]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")
 
 

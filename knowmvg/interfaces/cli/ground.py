@@ -36,25 +36,35 @@ def ground(
     model: Annotated[
         Path | None, typer.Option(help="Model folder.", show_default="the demonstration model that is shipped")
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also write the maps behind each phrase's boxes: docs/evidence.md.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")] = False,
 ) -> None:
     """Ground a study: name the report's diagnostic phrases and place them on the image.
 
     Writes grounding.json (phrases, boxes in pixels of the stored image, scores, evidence) and overlay.png, both or
-    neither. Phrases that the report calls absent, resolved or earlier are listed with the reason and without box.
+    neither; with --maps also maps/ and overlay-maps.png. Phrases that the report calls absent, resolved or earlier are
+    listed with the reason and without box.
     """
-    from knowmvg.inference import overlay, results, session
+    from knowmvg.inference import map_files, overlay, results, session
     from knowmvg.sources.image import read_radiograph
 
-    results.check_free(out, (JSON_NAME, PICTURE_NAME), overwrite=overwrite)
+    names = (JSON_NAME, PICTURE_NAME, *([map_files.OVERLAY, map_files.FOLDER] if maps else []))
+    results.check_free(out, names, overwrite=overwrite)
     text = session.read_report_text(report)  # bad input is told before the model is loaded
     radiograph = read_radiograph(image)
-    grounding = session.load(model).ground(radiograph, text, phrases.value)
+    grounding = session.load(model).ground(radiograph, text, phrases.value, maps=maps)
+    drawn: dict[str, bytes] = {}
+    if maps:
+        grounding, drawn = map_files.with_map_files(grounding)
+        drawn[map_files.OVERLAY] = overlay.png(radiograph, grounding, maps=True)
     files = {
         JSON_NAME: grounding.to_json().encode("utf-8"),
         PICTURE_NAME: overlay.png(radiograph, grounding),
+        **drawn,
     }
-    written = results.write_together(out, files)
+    written = results.write_together(out, files, map_files.written_before(out))
     show(grounding)
     console.show_written(written, f"knowmvg read {report}")
 
