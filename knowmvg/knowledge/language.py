@@ -75,6 +75,7 @@ class ReportLanguage(_Row):
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]
     relating: tuple[str, ...]
+    changing: tuple[str, ...]
     paired: tuple[str, ...]
     resuming: tuple[str, ...]
     ends: tuple[str, ...]

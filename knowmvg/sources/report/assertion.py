@@ -8,7 +8,7 @@ Cues reach findings before or after them within a window of words, as in ConText
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache
 
@@ -16,7 +16,7 @@ from knowmvg.core.records import Assertion
 from knowmvg.knowledge.language import CueKind, CueRule, Direction, load_language
 from knowmvg.knowledge.patterns import Match, PatternTrie, Word, without_overlap
 from knowmvg.sources.report.mentions import Mention
-from knowmvg.sources.report.word_classes import affirming, qualifies
+from knowmvg.sources.report.word_classes import affirming, ends, qualifies
 
 MAX_REACH = 40
 _VERBS = frozenset(
@@ -27,6 +27,8 @@ _DISJUNCTIONS = frozenset(["or", "nor"])
 _LIST_ENDS = (CueKind.ABSENT, CueKind.STOP)
 _NEAR = 4  # a cue that reaches no more words stays between its commas: "opacity, atelectasis versus scarring"
 _SINGULAR = frozenset(["is", "was", "has"])
+_FINITE = frozenset(["is", "are", "was", "were", "has", "have"])
+_RELATIVES = frozenset(["that", "which", "who"])
 
 Cue = Match[CueRule]
 
@@ -37,6 +39,7 @@ class CueReader:
     def __init__(self, words: Sequence[Word], mentions: Sequence[Mention]) -> None:
         self._words = words
         self._named = [mention.last for mention in mentions]
+        self._begun = [mention.first for mention in mentions]
         self._cues = without_overlap(_cues_that_count(words))
         self._starts = [cue.first for cue in self._cues]
 
@@ -69,12 +72,14 @@ class CueReader:
         """Whether nothing between a cue and a later mention ends the cue's reach."""
         if self._stopped(cue.last, mention.first, rule.kind):
             return False
-        verb = listed = False
+        verb = listed = finite = False
         for place in range(cue.last, mention.first):
             word = self._words[place]
             if word.is_mark and place == cue.last:
                 return False
-            if word.lemma == "with" and (verb or self._affirms_after(cue, place)):
+            if word.lemma == "with" and (verb or self._adds_after(cue, rule, place)):
+                return False
+            if word.raw in _FINITE and finite:  # "no effusion is seen the bones are osteopenic"
                 return False
             if word.lemma in _JOINS and (verb or (word.lemma == "," and self._starts_statement(place + 1))):
                 return False
@@ -85,12 +90,14 @@ class CueReader:
             if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
                 return False
             verb = verb or word.raw in _VERBS
+            finite = (finite or word.raw in _FINITE) and word.lemma not in _RELATIVES
             listed = listed or word.lemma in _DISJUNCTIONS
         return True
 
-    def _affirms_after(self, cue: Cue, place: int) -> bool:
-        """Whether "with" adds something to what a cue denied: "no edema with small effusion"."""
-        return any(cue.last < end <= place for end in self._named) and self._starts_statement(place + 1)
+    def _adds_after(self, cue: Cue, rule: CueRule, place: int) -> bool:
+        """Whether "with" adds something to what a cue denied or doubted: "no edema with small effusion"."""
+        named = any(cue.last < end <= place for end in self._named)
+        return named and (rule.kind is CueKind.POSSIBLE or self._starts_statement(place + 1))
 
     def _runs_on(self, cue: Cue, place: int) -> bool:
         """Whether a statement starts right after a mention, without a mark: "no pneumothorax small effusion"."""
@@ -123,10 +130,17 @@ class CueReader:
         if self._stopped(mention.last, cue.first, None):
             return False
         between = {word.lemma for word in self._words[mention.last : cue.first]}
-        if rule.reach <= _NEAR and "," in between:
+        if "," in between and (rule.reach <= _NEAR or self._is_apart(mention, cue, between)):
             return False
+        if mention.device and rule.kind in (CueKind.ABSENT, CueKind.POSSIBLE) and between & ends():
+            return False  # "enteric tube, tip not seen"
         singular = self._words[cue.first].raw in _SINGULAR
         return not (singular and between & {"and", ","}) and not between & {"with", "without", "no"}
+
+    def _is_apart(self, mention: Mention, cue: Cue, between: Set[str]) -> bool:
+        """Whether the cue is that of a later mention alone: "atelectasis, pneumonia not excluded"."""
+        later = any(mention.last <= first < cue.first for first in self._begun)
+        return later and not between & {"and", "or", "nor", "/"}
 
     def _stopped(self, first: int, last: int, kind: CueKind | None) -> bool:
         for cue in self._cues[bisect_left(self._starts, first) : bisect_left(self._starts, last)]:

@@ -9,6 +9,7 @@ from knowmvg.sources.report.mentions import Mention
 from knowmvg.sources.report.word_classes import (
     JOINS,
     anatomy,
+    changing,
     ends,
     is_placeholder,
     links,
@@ -43,6 +44,11 @@ def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
         if words[start - 1].lemma == "of" and words[start - 2].lemma in measures():
             start = _run_start(words, start - 2, limit)
             continue
+        if words[start - 1].lemma in changing() and words[start - 2].lemma in JOINS:  # "right and stable left"
+            earlier = _run_start(words, start - 2, limit)
+            if {word.lemma for word in words[earlier : start - 2]} & place_words() and words[start].lemma in place_words():
+                start = earlier
+                continue
         earlier = _run_start(words, start - 1, limit)
         if not _joins(words, earlier, start) or _is_foreign(words, earlier, start - 1, limit):
             break

@@ -81,7 +81,7 @@ def carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
 
 
 def _between(words: Sequence[Word], before: Place, after: Place) -> set[str]:
-    return {word.lemma for word in words[before.last : after.first] if not is_placeholder(word)}
+    return {word.lemma for word in words[before.last : after.first] if not (is_placeholder(word) or word.raw[0].isdigit())}
 
 
 def _from_sentence(

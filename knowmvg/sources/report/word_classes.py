@@ -73,6 +73,12 @@ def relating() -> frozenset[str]:
 
 
 @cache
+def changing() -> frozenset[str]:
+    """Words of change that may stand between two sides."""
+    return _lemmas(load_language().changing)
+
+
+@cache
 def paired() -> frozenset[str]:
     """Adjectives of a place that is on both sides."""
     return _lemmas(load_language().paired)
