@@ -1,8 +1,8 @@
 """Sentences of our own by phenomenon, with what must be read from each, and a table of how many are.
 
 A collection is YAML: ``phenomena`` maps a phenomenon to sentences, each with the list of what it gives, in the order
-of the text, as ``finding assertion [side] [zone]`` (``pleural effusion present left basal``). A text counts as read only
-if every finding, assertion, side and zone in it is right and nothing else is read.
+of the text, as ``finding assertion [side] [zone]`` (``pleural effusion present left basal``). A text is read only if
+every finding, assertion, side and zone in it is right and nothing else is read.
 """
 
 from __future__ import annotations

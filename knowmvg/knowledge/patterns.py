@@ -164,7 +164,7 @@ class PatternTrie(Generic[T]):
             if node.values:
                 yield place, tuple(node.values)
             if node.after_gap is not None:
-                stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place))
+                stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place, words[first].lemma))
             if place < len(words) and (child := node.children.get(words[place].lemma)) is not None:
                 stack.append((child, place + 1))
 
@@ -198,11 +198,12 @@ def expand(pattern: str) -> list[tuple[str, ...]]:
     return lines
 
 
-def _gaps(words: Sequence[Word], place: int) -> Iterator[int]:
+def _gaps(words: Sequence[Word], place: int, opening: str) -> Iterator[int]:
+    """How many words a gap at ``place`` may hold; one that starts the pattern again ends it."""
     for skip in range(GAP_WORDS + 1):
         yield skip
         if place + skip >= len(words):
             return
         word = words[place + skip]
-        if word.is_mark or word.lemma in GAP_BARRIERS:
+        if word.is_mark or word.lemma in GAP_BARRIERS or word.lemma == opening:
             return

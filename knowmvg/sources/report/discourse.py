@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,7 +17,8 @@ from knowmvg.sources.report.word_classes import paired, relating
 _POINTERS = frozenset(["the", "this", "these", "that", "those", "said"])
 _FIRST_WORDS = 3
 
-Known = dict[str, dict[Section, set[tuple[Side | None, str | None]]]]  # finding to the places that a section names
+Where = tuple[Side, str | None]
+Known = dict[str, dict[Section, set[Where]]]  # finding to the places that a section names
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,29 @@ def spread(sentences: Sequence[SentenceReading]) -> list[SentenceReading]:
     """The sentences with places filled in where the text names them elsewhere, in this order:
 
     the sentence before, where this one takes it up ("This may be pneumonia", "the effusion", "adjacent atelectasis");
-    the same finding in an earlier section, where all its phrases are on one side; both sides for "basilar" alone.
+    the same finding in another section, where all its phrases are on one side; both sides for "basilar" alone.
     """
+    if not any(_lacks_side(reading) for sentence in sentences for reading in sentence.readings):
+        return list(sentences)
+    known = _named_places(sentences)
     done: list[SentenceReading] = []
-    known: Known = {}
     before: SentenceReading | None = None
     for sentence in sentences:
         if any(_lacks_side(reading) for reading in sentence.readings):
             sentence = _filled(sentence, before, known)
-        for reading in sentence.readings:
-            if reading.placed:
-                sections = known.setdefault(reading.mention.finding, {})
-                sections.setdefault(sentence.sentence.section, set()).add((reading.place.side, reading.place.zone))
         before = sentence if sentence.readings else None
         done.append(sentence)
     return done
+
+
+def _named_places(sentences: Iterable[SentenceReading]) -> Known:
+    known: Known = {}
+    for sentence in sentences:
+        for reading in sentence.readings:
+            if reading.placed and reading.place.side is not None:
+                sections = known.setdefault(reading.mention.finding, {})
+                sections.setdefault(sentence.sentence.section, set()).add((reading.place.side, reading.place.zone))
+    return known
 
 
 def _filled(sentence: SentenceReading, before: SentenceReading | None, known: Known) -> SentenceReading:
@@ -70,11 +79,11 @@ def _filled(sentence: SentenceReading, before: SentenceReading | None, known: Kn
     filled = []
     for reading in sentence.readings:
         if _lacks_side(reading):
-            taken = _taken_up(sentence, reading, before) or _named_earlier(sentence, reading, known)
+            taken = _taken_up(sentence, reading, before) or _named_elsewhere(sentence, reading, known)
             if taken is not None:
                 side, zone = taken
                 reading = replace(reading, place=replace(reading.place, side=side, zone=reading.place.zone or zone))
-            elif _is_on_both_sides(sentence.words, reading.place):
+            elif reading.mention.finding not in known and _is_on_both_sides(sentence.words, reading.place):
                 reading = replace(reading, place=replace(reading.place, side=Side.BILATERAL))
         filled.append(reading)
     places = carry(sentence.words, [reading.place for reading in filled])
@@ -86,9 +95,7 @@ def _lacks_side(reading: Reading) -> bool:
     return reading.placed and reading.place.side is None
 
 
-def _taken_up(
-    sentence: SentenceReading, reading: Reading, before: SentenceReading | None
-) -> tuple[Side, str | None] | None:
+def _taken_up(sentence: SentenceReading, reading: Reading, before: SentenceReading | None) -> Where | None:
     """The place of what the sentence before names, where this phrase refers to it."""
     if before is None:
         return None
@@ -101,25 +108,24 @@ def _taken_up(
     return _agreed(same or sided) if relates or _resumes(sentence.words) else None
 
 
-def _named_earlier(sentence: SentenceReading, reading: Reading, known: Known) -> tuple[Side, str | None] | None:
+def _named_elsewhere(sentence: SentenceReading, reading: Reading, known: Known) -> Where | None:
     """The place of the same finding in other sections, where they agree on it and on the zone, if this names one."""
     sections = known.get(reading.mention.finding, {})
-    places = {place for section, group in sections.items() if section is not sentence.sentence.section for place in group}
-    sides = {side for side, _ in places}
-    zones = {zone for _, zone in places}
-    if len(sides) != 1 or reading.place.zone not in {None, *zones}:
+    if sentence.sentence.section in sections:
         return None
-    (side,) = sides
-    return None if side is None else (side, next(iter(zones)) if len(zones) == 1 else None)
+    places = {place for group in sections.values() for place in group}
+    zones = {zone for _, zone in places}
+    return _one_place(places) if reading.place.zone in {None, *zones} else None
 
 
-def _agreed(readings: Iterable[Reading]) -> tuple[Side, str | None] | None:
-    places = {(reading.place.side, reading.place.zone) for reading in readings}
-    sides = {side for side, _ in places}
-    if len(sides) != 1 or (side := next(iter(sides))) is None:
-        return None
-    zones = {zone for _, zone in places}
-    return side, next(iter(zones)) if len(zones) == 1 else None
+def _agreed(readings: Iterable[Reading]) -> Where | None:
+    return _one_place({(reading.place.side, reading.place.zone) for reading in readings if reading.place.side})
+
+
+def _one_place(places: Set[Where]) -> Where | None:
+    """The side that all places share, with the zone that they share, if any."""
+    sides, zones = {side for side, _ in places}, {zone for _, zone in places}
+    return (next(iter(sides)), next(iter(zones)) if len(zones) == 1 else None) if len(sides) == 1 else None
 
 
 def _resumes(words: Sequence[Word]) -> bool:

@@ -46,7 +46,9 @@ def _extend_left(words: Sequence[Word], first: int, limit: int) -> int:
             continue
         if words[start - 1].lemma in changing() and words[start - 2].lemma in JOINS:  # "right and stable left"
             earlier = _run_start(words, start - 2, limit)
-            if {word.lemma for word in words[earlier : start - 2]} & place_words() and words[start].lemma in place_words():
+            if {word.lemma for word in words[earlier : start - 2]} & place_words() and words[
+                start
+            ].lemma in place_words():
                 start = earlier
                 continue
         earlier = _run_start(words, start - 1, limit)
@@ -98,7 +100,8 @@ def _extend_to_position(words: Sequence[Word], last: int, limit: int) -> int:
     end = last
     for place in range(last, min(limit, len(words))):
         word = words[place]
-        if place - end > MAX_LOOSE_WORDS + 2 or not (word.lemma in positions() or qualifies(word)):
+        known = word.lemma in positions() or word.lemma in links() or qualifies(word)
+        if not known or place - end > MAX_LOOSE_WORDS + 2:
             break
         loose = word.lemma in _NO_END or word.lemma in links() or word.lemma in ends() or word.raw[0].isdigit()
         if not loose and (word.lemma in positions() or word.lemma in place_words()):

@@ -11,7 +11,12 @@ from knowmvg.core.records import Side
 from knowmvg.knowledge.language import load_language
 from knowmvg.knowledge.patterns import Match, PatternTrie, Word
 
-_PAIRED = frozenset(["bases", "apices", "lungs", "hila", "hemithoraces", "lobes", "regions", "zones"])
+_PAIRED = frozenset(
+    [
+        *("bases", "apices", "lungs", "hila", "hemithoraces", "lobes", "regions", "zones", "midlungs"),
+        *("angles", "sulci", "hemidiaphragms", "diaphragms", "axillae", "clavicles"),
+    ]
+)
 _LEVELS = {"apical": 2, "upper": 2, "mid": 1, "perihilar": 1, "lower": 0, "basal": 0, "retrocardiac": 0}
 
 T = TypeVar("T")

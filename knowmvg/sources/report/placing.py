@@ -46,7 +46,7 @@ def locate(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
         _own_place(words, names, mention, first, last)
         for mention, (first, last) in zip(mentions, find_extents(words, mentions), strict=True)
     ]
-    if all(not place.open or place.side for place in places):
+    if all(place.side or not mention.sided or mention.normal for mention, place in zip(mentions, places, strict=True)):
         return places
     places = carry(words, places)
     places = _from_sentence(words, names, mentions, places)
@@ -58,7 +58,8 @@ def _own_place(words: Sequence[Word], names: PlaceNames, mention: Mention, first
         return Place(first, last, open=False)
     if mention.device:
         entry = next((place for place in range(mention.last, last) if words[place].lemma in ends()), last)
-        return Place(first, last, names.within(first, entry)[0], open=False)
+        side = names.within(first, mention.last)[0] or names.within(mention.last, entry)[0]
+        return Place(first, last, side, open=False)
     side, zone = names.within(first, last)
     if mention.normal:  # "the lungs are clear" denies nothing on both sides alone
         return Place(first, last, None if side is Side.BILATERAL else side, open=False)
@@ -74,14 +75,16 @@ def carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
             carried[number] = replace(here, side=after.side, zone=here.zone or after.zone, follows=True)
     for number in range(1, len(carried)):
         before, here = carried[number - 1], carried[number]
-        if here.open and here.side is None and before.open and before.side:
-            if _between(words, before, here) <= carriers():
-                carried[number] = replace(here, side=before.side, zone=here.zone or before.zone)
+        lacks = here.open and here.side is None and before.open and before.side is not None
+        if lacks and _between(words, before, here) <= carriers():
+            carried[number] = replace(here, side=before.side, zone=here.zone or before.zone)
     return carried
 
 
 def _between(words: Sequence[Word], before: Place, after: Place) -> set[str]:
-    return {word.lemma for word in words[before.last : after.first] if not (is_placeholder(word) or word.raw[0].isdigit())}
+    return {
+        word.lemma for word in words[before.last : after.first] if not (is_placeholder(word) or word.raw[0].isdigit())
+    }
 
 
 def _from_sentence(
