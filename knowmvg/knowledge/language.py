@@ -76,7 +76,6 @@ class ReportLanguage(_Row):
     modifiers: tuple[str, ...]
     relating: tuple[str, ...]
     changing: tuple[str, ...]
-    paired: tuple[str, ...]
     resuming: tuple[str, ...]
     ends: tuple[str, ...]
     positions: tuple[str, ...]

@@ -7,7 +7,7 @@ Cues reach findings before or after them within a window of words, as in ConText
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache
@@ -38,8 +38,9 @@ class CueReader:
 
     def __init__(self, words: Sequence[Word], mentions: Sequence[Mention]) -> None:
         self._words = words
-        self._named = [mention.last for mention in mentions]
         self._begun = [mention.first for mention in mentions]
+        self._named = [mention.last for mention in mentions]
+        self._named_at = frozenset(self._named)
         self._cues = without_overlap(_cues_that_count(words))
         self._starts = [cue.first for cue in self._cues]
 
@@ -85,7 +86,7 @@ class CueReader:
                 return False
             if word.lemma == "," and listed and self._is_stated_again(place, mention):
                 return False
-            if rule.kind is CueKind.ABSENT and place in self._named and self._runs_on(cue, place):
+            if rule.kind is CueKind.ABSENT and place in self._named_at and self._runs_on(cue, place):
                 return False
             if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
                 return False
@@ -96,7 +97,7 @@ class CueReader:
 
     def _adds_after(self, cue: Cue, rule: CueRule, place: int) -> bool:
         """Whether "with" adds something to what a cue denied or doubted: "no edema with small effusion"."""
-        named = any(cue.last < end <= place for end in self._named)
+        named = bisect_right(self._named, cue.last) < bisect_right(self._named, place)
         return named and (rule.kind is CueKind.POSSIBLE or self._starts_statement(place + 1))
 
     def _runs_on(self, cue: Cue, place: int) -> bool:
@@ -105,13 +106,10 @@ class CueReader:
 
     def _is_stated_again(self, comma: int, mention: Mention) -> bool:
         """Whether a mention after a finished list is said to be still there: "no edema or mass, nodule is stable"."""
-        if any(word.lemma in _DISJUNCTIONS for word in self._words[comma:]):
+        if any(word.lemma in _DISJUNCTIONS for word in self._words[comma : comma + MAX_REACH]):
             return False
-        return any(
-            mention.last <= cue.first <= mention.last + _NEAR and rule.kind is CueKind.AGAIN
-            for cue in self._cues
-            for rule in cue.values
-        )
+        near = self._cues[bisect_left(self._starts, mention.last) : bisect_right(self._starts, mention.last + _NEAR)]
+        return any(rule.kind is CueKind.AGAIN for cue in near for rule in cue.values)
 
     def _starts_statement(self, place: int) -> bool:
         """Whether the words after a comma continue no list: they affirm, and no "or" follows before the next cue."""
@@ -139,7 +137,7 @@ class CueReader:
 
     def _is_apart(self, mention: Mention, cue: Cue, between: Set[str]) -> bool:
         """Whether the cue is that of a later mention alone: "atelectasis, pneumonia not excluded"."""
-        later = any(mention.last <= first < cue.first for first in self._begun)
+        later = bisect_left(self._begun, mention.last) < bisect_left(self._begun, cue.first)
         return later and not between & {"and", "or", "nor", "/"}
 
     def _stopped(self, first: int, last: int, kind: CueKind | None) -> bool:

@@ -12,10 +12,11 @@ from knowmvg.knowledge.patterns import PatternTrie, Word
 from knowmvg.sources.report.mentions import Mention
 from knowmvg.sources.report.placing import Place, carry
 from knowmvg.sources.report.sentences import Sentence
-from knowmvg.sources.report.word_classes import paired, relating
+from knowmvg.sources.report.word_classes import relating
 
 _POINTERS = frozenset(["the", "this", "these", "that", "those", "said"])
 _FIRST_WORDS = 3
+MAX_BEFORE = 20
 
 Where = tuple[Side, str | None]
 Known = dict[str, dict[Section, set[Where]]]  # finding to the places that a section names
@@ -47,8 +48,8 @@ class SentenceReading:
 def spread(sentences: Sequence[SentenceReading]) -> list[SentenceReading]:
     """The sentences with places filled in where the text names them elsewhere, in this order:
 
-    the sentence before, where this one takes it up ("This may be pneumonia", "the effusion", "adjacent atelectasis");
-    the same finding in another section, where all its phrases are on one side; both sides for "basilar" alone.
+    the sentence before, where this one takes it up ("This may be pneumonia", "the effusion", "adjacent atelectasis"),
+    else the same finding in another section, where all its phrases are on one side.
     """
     if not any(_lacks_side(reading) for sentence in sentences for reading in sentence.readings):
         return list(sentences)
@@ -83,8 +84,6 @@ def _filled(sentence: SentenceReading, before: SentenceReading | None, known: Kn
             if taken is not None:
                 side, zone = taken
                 reading = replace(reading, place=replace(reading.place, side=side, zone=reading.place.zone or zone))
-            elif reading.mention.finding not in known and _is_on_both_sides(sentence.words, reading.place):
-                reading = replace(reading, place=replace(reading.place, side=Side.BILATERAL))
         filled.append(reading)
     places = carry(sentence.words, [reading.place for reading in filled])
     readings = (replace(reading, place=place) for reading, place in zip(filled, places, strict=True))
@@ -99,7 +98,7 @@ def _taken_up(sentence: SentenceReading, reading: Reading, before: SentenceReadi
     """The place of what the sentence before names, where this phrase refers to it."""
     if before is None:
         return None
-    sided = [other for other in before.readings if other.placed and other.place.side is not None]
+    sided = [other for other in before.readings[-MAX_BEFORE:] if other.placed and other.place.side is not None]
     same = [other for other in sided if other.mention.finding == reading.mention.finding]
     first = reading.place.first
     if same and first > 0 and sentence.words[first - 1].lemma in _POINTERS:
@@ -131,10 +130,6 @@ def _one_place(places: Set[Where]) -> Where | None:
 def _resumes(words: Sequence[Word]) -> bool:
     """Whether a sentence starts by taking up what was said, or says "in that distribution"."""
     return any(match.first < _FIRST_WORDS or len(match) > 2 for match in _resuming().find(words))
-
-
-def _is_on_both_sides(words: Sequence[Word], place: Place) -> bool:
-    return any(word.lemma in paired() for word in words[place.first : place.last])
 
 
 @cache

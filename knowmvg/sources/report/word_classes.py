@@ -79,12 +79,6 @@ def changing() -> frozenset[str]:
 
 
 @cache
-def paired() -> frozenset[str]:
-    """Adjectives of a place that is on both sides."""
-    return _lemmas(load_language().paired)
-
-
-@cache
 def ends() -> frozenset[str]:
     """Words that open the place where a device ends."""
     return _lemmas(load_language().ends)
