@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -66,7 +66,7 @@ class ReportLanguage(_Row):
     schema_: str = Field(alias="schema", pattern=f"^{LANGUAGE_SCHEMA}$")
     headings: dict[Section, tuple[str, ...]]
     cues: tuple[CueRule, ...]
-    places: dict[Side, tuple[str, ...]]
+    places: dict[Side | Literal["none"], tuple[str, ...]]
     zones: dict[str, tuple[str, ...]]
     affirming: tuple[str, ...]
     links: tuple[str, ...]
@@ -74,6 +74,12 @@ class ReportLanguage(_Row):
     carriers: tuple[str, ...]
     anatomy: tuple[str, ...]
     modifiers: tuple[str, ...]
+    relating: tuple[str, ...]
+    changing: tuple[str, ...]
+    resuming: tuple[str, ...]
+    ends: tuple[str, ...]
+    positions: tuple[str, ...]
+    familiar: tuple[str, ...]
 
 
 def parse_language(data: Any) -> ReportLanguage:

@@ -27,6 +27,7 @@ class FindingEntry(_Row):
     normal: tuple[str, ...] = ()
     mesh: tuple[str, ...] = ()
     sided: bool
+    device: bool = False
     source: str = Field(min_length=10)
 
     @field_validator("patterns", "normal")

@@ -11,42 +11,49 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 GAP = "*"
 GAP_WORDS = 6
 GAP_BARRIERS = frozenset(["although", "but", "clear", "however", "normal", "there", "unremarkable", "with", "without"])
 MAX_ALTERNATIVES = 4096
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|_+|[^\w\s]")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|[ctlsCTLS]\d{1,2}(?![\d.])|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|_+|[^\w\s]")
 _JOINING_HYPHEN = re.compile(r"(?<=\w)[-\u2010\u2011](?=\w)")
 _HYPHENS = ("-", "\u2010", "\u2011")
 _GROUP = re.compile(r"\(([^()]*)\)")
 _IRREGULAR = {
     "apices": "apex",
     "atelectases": "atelectasis",
+    "bilat": "bilateral",
     "bullae": "bulla",
     "does": "does",
     "granulomata": "granuloma",
     "hila": "hilum",
     "hili": "hilum",
+    "l": "left",
+    "lt": "left",
     "lungs": "lung",
     "metastases": "metastasis",
     "pleurae": "pleura",
     "pneumothoraces": "pneumothorax",
     "hemithoraces": "hemithorax",
+    "r": "right",
+    "rt": "right",
     "sulci": "sulcus",
     "thoraces": "thorax",
     "vertebrae": "vertebra",
+    "w": "with",
 }
+_BRITISH = re.compile(r"o(?=e(?:dem|soph))|a(?=em)")  # oedema, oesophagus, haemothorax
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word or punctuation mark: ``raw`` in lower case, ``lemma`` singular, at ``[start, end)`` of the text."""
+class Word(NamedTuple):
+    """A word or punctuation mark: ``raw`` in lower case, ``lemma`` its basic form, at ``[start, end)`` of the text."""
 
     raw: str
     lemma: str
@@ -59,10 +66,15 @@ class Word:
         return not self.raw[0].isalnum() and self.raw[0] != "_"
 
 
+@lru_cache(maxsize=1 << 16)
 def lemma(word: str) -> str:
-    """The singular of a lower-case English word; good enough to compare words, not to print them."""
+    """The basic form of a lower-case English word, for comparing words and not for printing them.
+
+    Singular, American spelling, and the sides written out: ``r``, ``rt`` and ``right`` are one word.
+    """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
+    word = _BRITISH.sub("", word)
     if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies") and len(word) > 4:
@@ -152,7 +164,7 @@ class PatternTrie(Generic[T]):
             if node.values:
                 yield place, tuple(node.values)
             if node.after_gap is not None:
-                stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place))
+                stack.extend((node.after_gap, place + skip) for skip in _gaps(words, place, words[first].lemma))
             if place < len(words) and (child := node.children.get(words[place].lemma)) is not None:
                 stack.append((child, place + 1))
 
@@ -186,11 +198,12 @@ def expand(pattern: str) -> list[tuple[str, ...]]:
     return lines
 
 
-def _gaps(words: Sequence[Word], place: int) -> Iterator[int]:
+def _gaps(words: Sequence[Word], place: int, opening: str) -> Iterator[int]:
+    """How many words a gap at ``place`` may hold; one that starts the pattern again ends it."""
     for skip in range(GAP_WORDS + 1):
         yield skip
         if place + skip >= len(words):
             return
         word = words[place + skip]
-        if word.is_mark or word.lemma in GAP_BARRIERS:
+        if word.is_mark or word.lemma in GAP_BARRIERS or word.lemma == opening:
             return

@@ -83,7 +83,7 @@ SENTENCES = {
     "Interval resolution of pneumonia with residual atelectasis.": ["pneumonia resolved", "atelectasis present"],
     "Right effusion is no longer seen.": ["pleural effusion resolved"],
     "Previously seen nodule is not visualized.": ["nodule resolved"],
-    "The chest tube has been removed.": ["tube resolved"],
+    "The chest tube has been removed.": ["chest tube resolved"],
     # prior
     "History of pneumonia.": ["pneumonia prior"],
     "Previously described nodule.": ["nodule prior"],

@@ -105,7 +105,7 @@ def test_words_in_a_sentence_are_no_headings(report):
         ("Lungs:\nClear.", ["Lungs:\nClear."]),
         ("Small nodule.\r\nNo mass.\r\n", ["Small nodule.", "No mass."]),
         ("Really?! Or not.", ["Really?!", "Or not."]),
-        ("Mass? No. Nodule? Yes.", ["Mass? No.", "Nodule?", "Yes."]),
+        ("Mass? No. Nodule? Yes.", ["Mass? No.", "Nodule? Yes."]),
     ],
 )
 def test_sentences(body, sentences):

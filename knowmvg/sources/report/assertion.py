@@ -7,15 +7,16 @@ Cues reach findings before or after them within a window of words, as in ConText
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache
 
 from knowmvg.core.records import Assertion
 from knowmvg.knowledge.language import CueKind, CueRule, Direction, load_language
-from knowmvg.knowledge.patterns import Match, PatternTrie, Word, lemma, without_overlap
+from knowmvg.knowledge.patterns import Match, PatternTrie, Word, without_overlap
 from knowmvg.sources.report.mentions import Mention
+from knowmvg.sources.report.word_classes import affirming, ends, qualifies
 
 MAX_REACH = 40
 _VERBS = frozenset(
@@ -24,7 +25,10 @@ _VERBS = frozenset(
 _JOINS = frozenset(["and", "or", "nor", "/", ",", "&"])
 _DISJUNCTIONS = frozenset(["or", "nor"])
 _LIST_ENDS = (CueKind.ABSENT, CueKind.STOP)
+_NEAR = 4  # a cue that reaches no more words stays between its commas: "opacity, atelectasis versus scarring"
 _SINGULAR = frozenset(["is", "was", "has"])
+_FINITE = frozenset(["is", "are", "was", "were", "has", "have"])
+_RELATIVES = frozenset(["that", "which", "who"])
 
 Cue = Match[CueRule]
 
@@ -32,8 +36,11 @@ Cue = Match[CueRule]
 class CueReader:
     """The cues of one sentence."""
 
-    def __init__(self, words: Sequence[Word]) -> None:
+    def __init__(self, words: Sequence[Word], mentions: Sequence[Mention]) -> None:
         self._words = words
+        self._begun = [mention.first for mention in mentions]
+        self._named = [mention.last for mention in mentions]
+        self._named_at = frozenset(self._named)
         self._cues = without_overlap(_cues_that_count(words))
         self._starts = [cue.first for cue in self._cues]
 
@@ -60,30 +67,54 @@ class CueReader:
             near = mention.first - cue.last <= rule.reach
             return near and rule.direction is not Direction.BACKWARD and self._open_after(cue, rule, mention)
         near = cue.first - mention.last <= rule.reach
-        return near and rule.direction is not Direction.FORWARD and self._open_before(cue, mention)
+        return near and rule.direction is not Direction.FORWARD and self._open_before(cue, rule, mention)
 
     def _open_after(self, cue: Cue, rule: CueRule, mention: Mention) -> bool:
         """Whether nothing between a cue and a later mention ends the cue's reach."""
         if self._stopped(cue.last, mention.first, rule.kind):
             return False
-        verb = False
+        verb = listed = finite = False
         for place in range(cue.last, mention.first):
             word = self._words[place]
             if word.is_mark and place == cue.last:
                 return False
-            if verb and word.lemma == "with":
+            if word.lemma == "with" and (verb or self._adds_after(cue, rule, place)):
+                return False
+            if word.raw in _FINITE and finite:  # "no effusion is seen the bones are osteopenic"
                 return False
             if word.lemma in _JOINS and (verb or (word.lemma == "," and self._starts_statement(place + 1))):
+                return False
+            if word.lemma == "," and listed and self._is_stated_again(place, mention):
+                return False
+            if rule.kind is CueKind.ABSENT and place in self._named_at and self._runs_on(cue, place):
                 return False
             if word.lemma == "with" and rule.kind is CueKind.RESOLVED:
                 return False
             verb = verb or word.raw in _VERBS
+            finite = (finite or word.raw in _FINITE) and word.lemma not in _RELATIVES
+            listed = listed or word.lemma in _DISJUNCTIONS
         return True
+
+    def _adds_after(self, cue: Cue, rule: CueRule, place: int) -> bool:
+        """Whether "with" adds something to what a cue denied or doubted: "no edema with small effusion"."""
+        named = bisect_right(self._named, cue.last) < bisect_right(self._named, place)
+        return named and (rule.kind is CueKind.POSSIBLE or self._starts_statement(place + 1))
+
+    def _runs_on(self, cue: Cue, place: int) -> bool:
+        """Whether a statement starts right after a mention, without a mark: "no pneumothorax small effusion"."""
+        return cue.last < place and qualifies(self._words[place]) and self._starts_statement(place)
+
+    def _is_stated_again(self, comma: int, mention: Mention) -> bool:
+        """Whether a mention after a finished list is said to be still there: "no edema or mass, nodule is stable"."""
+        if any(word.lemma in _DISJUNCTIONS for word in self._words[comma : comma + MAX_REACH]):
+            return False
+        near = self._cues[bisect_left(self._starts, mention.last) : bisect_right(self._starts, mention.last + _NEAR)]
+        return any(rule.kind is CueKind.AGAIN for cue in near for rule in cue.values)
 
     def _starts_statement(self, place: int) -> bool:
         """Whether the words after a comma continue no list: they affirm, and no "or" follows before the next cue."""
-        start = place + (self._words[place].lemma == "and")
-        if start >= len(self._words) or self._words[start].lemma not in _affirming():
+        start = place + (self._words[place].lemma == "and") if place < len(self._words) else place
+        if start >= len(self._words) or self._words[start].lemma not in affirming():
             return False
         end = min(start + MAX_REACH, len(self._words))
         for number in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
@@ -92,13 +123,22 @@ class CueReader:
                 break
         return all(word.lemma not in _DISJUNCTIONS for word in self._words[start:end])
 
-    def _open_before(self, cue: Cue, mention: Mention) -> bool:
+    def _open_before(self, cue: Cue, rule: CueRule, mention: Mention) -> bool:
         """Whether nothing between a mention and a later cue ends the cue's reach."""
         if self._stopped(mention.last, cue.first, None):
             return False
         between = {word.lemma for word in self._words[mention.last : cue.first]}
+        if "," in between and (rule.reach <= _NEAR or self._is_apart(mention, cue, between)):
+            return False
+        if mention.device and rule.kind in (CueKind.ABSENT, CueKind.POSSIBLE) and between & ends():
+            return False  # "enteric tube, tip not seen"
         singular = self._words[cue.first].raw in _SINGULAR
         return not (singular and between & {"and", ","}) and not between & {"with", "without", "no"}
+
+    def _is_apart(self, mention: Mention, cue: Cue, between: Set[str]) -> bool:
+        """Whether the cue is that of a later mention alone: "atelectasis, pneumonia not excluded"."""
+        later = bisect_left(self._begun, mention.last) < bisect_left(self._begun, cue.first)
+        return later and not between & {"and", "or", "nor", "/"}
 
     def _stopped(self, first: int, last: int, kind: CueKind | None) -> bool:
         for cue in self._cues[bisect_left(self._starts, first) : bisect_left(self._starts, last)]:
@@ -129,11 +169,6 @@ def _cues_that_count(words: Sequence[Word]) -> Iterator[Cue]:
         rules = tuple(rule for rule in cue.values if closes or not rule.closing)
         if rules:
             yield replace(cue, values=rules)
-
-
-@cache
-def _affirming() -> frozenset[str]:
-    return frozenset(map(lemma, load_language().affirming))
 
 
 @cache

@@ -12,30 +12,34 @@ from knowmvg.knowledge.patterns import PatternTrie, Word
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Words ``[first, last)`` of a sentence that name a finding, or, if ``normal``, say that it is absent."""
+    """Words ``[first, last)`` of a sentence that name a finding, or, if ``normal``, say that it is absent.
+
+    ``sided`` and ``device`` are the finding's own (``FindingEntry``).
+    """
 
     finding: str
     first: int
     last: int
     normal: bool = False
+    sided: bool = True
+    device: bool = False
 
 
 def find_mentions(words: Sequence[Word]) -> list[Mention]:
     """The mentions of a sentence in order, without overlap: the longer of two readings counts."""
-    matches = _trie().find_longest(words)
-    named = [(match.values[0], match) for match in matches]
-    return [Mention(name, match.first, match.last, normal) for (name, normal), match in named if name]
+    return [
+        Mention(entry.name, match.first, match.last, normal, entry.sided, entry.device)
+        for match in _trie().find_longest(words)
+        for entry, normal in match.values[:1]
+        if entry is not None
+    ]
 
 
 @cache
-def _trie() -> PatternTrie[tuple[str, bool]]:
+def _trie() -> PatternTrie[tuple[FindingEntry | None, bool]]:
     lexicon = load_lexicon()
-    pairs = [(pattern, ("", False)) for pattern in lexicon.ignore]
+    pairs: list[tuple[str, tuple[FindingEntry | None, bool]]] = [(pattern, (None, False)) for pattern in lexicon.ignore]
     for entry in lexicon.findings:
-        pairs.extend(_values(entry))
+        pairs.extend((pattern, (entry, False)) for pattern in entry.patterns)
+        pairs.extend((pattern, (entry, True)) for pattern in entry.normal)
     return PatternTrie(pairs)
-
-
-def _values(entry: FindingEntry) -> list[tuple[str, tuple[str, bool]]]:
-    named = [(pattern, (entry.name, False)) for pattern in entry.patterns]
-    return named + [(pattern, (entry.name, True)) for pattern in entry.normal]

@@ -10,17 +10,16 @@ places to own rules.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from knowmvg.core.errors import ReportError
 from knowmvg.core.records import Phrase
-from knowmvg.knowledge.lexicon import load_lexicon
-from knowmvg.knowledge.patterns import split_words
 from knowmvg.sources.report.assertion import CueReader
-from knowmvg.sources.report.location import locate
+from knowmvg.sources.report.discourse import Reading, SentenceReading, spread
 from knowmvg.sources.report.mentions import find_mentions
+from knowmvg.sources.report.placing import locate
 from knowmvg.sources.report.sections import SILENT, SectionSpan, split_sections
 from knowmvg.sources.report.sentences import Sentence, split_sentences
+from knowmvg.sources.report.words import read_words
 
 MAX_CHARACTERS = 1_000_000
 
@@ -51,37 +50,34 @@ def read_report(text: str) -> ReportReading:
     sections = split_sections(text)
     spoken = [section for section in sections if section.section not in SILENT]
     sentences = tuple(sentence for section in spoken for sentence in split_sentences(text, section))
-    phrases = tuple(phrase for sentence in sentences for phrase in _read_sentence(text, sentence))
+    read = spread([_read_sentence(text, sentence) for sentence in sentences])
+    phrases = tuple(_phrase(text, sentence, reading) for sentence in read for reading in sentence.readings)
     return ReportReading(text, sections, sentences, phrases)
 
 
-def _read_sentence(text: str, sentence: Sentence) -> list[Phrase]:
-    words = split_words(text, sentence.start, sentence.end)
+def _read_sentence(text: str, sentence: Sentence) -> SentenceReading:
+    words = read_words(text, sentence.start, sentence.end)
     mentions = find_mentions(words)
     if not mentions:
-        return []
-    cues = CueReader(words)
-    phrases = []
-    for mention, place in zip(mentions, locate(words, mentions), strict=True):
-        assertion = cues.assertion(mention)
-        if assertion is None:
-            continue
-        placed = mention.finding in _sided() and not mention.normal
-        start, end = words[place.first].start, words[place.last - 1].end
-        phrases.append(
-            Phrase(
-                text=text[start:end],
-                span=(start, end),
-                section=sentence.section,
-                assertion=assertion,
-                finding=mention.finding,
-                side=place.side if placed else None,
-                zone=place.zone if placed else None,
-            )
-        )
-    return phrases
+        return SentenceReading(sentence, words, ())
+    cues = CueReader(words, mentions)
+    readings = (
+        Reading(mention, place, assertion)
+        for mention, place in zip(mentions, locate(words, mentions), strict=True)
+        if (assertion := cues.assertion(mention)) is not None
+    )
+    return SentenceReading(sentence, words, tuple(readings))
 
 
-@cache
-def _sided() -> frozenset[str]:
-    return frozenset(entry.name for entry in load_lexicon().findings if entry.sided)
+def _phrase(text: str, sentence: SentenceReading, reading: Reading) -> Phrase:
+    place = reading.place
+    start, end = sentence.words[place.first].start, sentence.words[place.last - 1].end
+    return Phrase(
+        text=text[start:end],
+        span=(start, end),
+        section=sentence.sentence.section,
+        assertion=reading.assertion,
+        finding=reading.mention.finding,
+        side=place.side,
+        zone=place.zone,
+    )

@@ -9,6 +9,7 @@ from knowmvg.core.records import Section
 from knowmvg.sources.report.sections import SectionSpan
 
 _ABBREVIATIONS = frozenset(["dr", "mr", "mrs", "ms", "vs", "approx", "e.g", "i.e", "eg", "ie", "cf", "resp", "st"])
+_SIDES = frozenset(["l", "r", "lt", "rt", "bilat"])  # "Rt. base", but not "on the R. No mass"
 _BULLET = r"(?:\d{1,2}[.)](?=\s)|[-*>\u2022\u00b7\u2023\u25aa\u25e6\u2013\u2014](?=\s))"
 _QUOTES = r"[)\"'\u201d\u2019]{0,3}"
 _BREAK = re.compile(
@@ -19,7 +20,7 @@ _BREAK = re.compile(
     r"|(?P<line>\n)"
 )
 _LEAD = re.compile(rf"\s*(?:{_BULLET}\s*)*")
-_ANSWER = re.compile(r"\s{1,4}(?:none|no|negative|absent)\b[^\w]", re.IGNORECASE)  # "Pneumothorax? None."
+_ANSWER = re.compile(r"\s{1,4}(?:none|no|negative|absent|yes|present)\b[^\w]", re.IGNORECASE)  # "Pneumothorax? None."
 _SHORT_LINE = 60
 
 
@@ -49,8 +50,8 @@ def split_sentences(text: str, span: SectionSpan) -> list[Sentence]:
 
 def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether a full stop ends no sentence: an item's number, an abbreviation, a question answered."""
-    if "?" in match["stop"] and _ANSWER.match(text, match.end()):
-        return True
+    if "?" in match["stop"] and (_ANSWER.match(text, match.end()) or text[match.start() - 1] in " \t,;:("):
+        return True  # "Effusion? None.", "opacity, ? scarring"
     before = text[max(start, match.start() - 12) : match.start()].split()
     if not before:
         return False
@@ -58,6 +59,8 @@ def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
     is_number = word.isdigit() and not text[start : match.start()].strip()[: -len(word)].strip()
     if word == "no":  # "No. 2", not "... : no."
         return text[match.end() : match.end() + 2].strip().isdigit()
+    if word in _SIDES:
+        return text[match.end() : match.end() + 2].strip().islower()
     return is_number or word in _ABBREVIATIONS
 
 
