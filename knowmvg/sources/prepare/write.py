@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -54,6 +54,7 @@ def write_manifest(part: Path, journal: Journal, assign: SplitAssignment | None,
                 told(WRITING, count, None)
     told(WRITING, count, count)
     if count == 0:
+        (part / NOTE).unlink()  # a later run looks at everything again
         raise ManifestError("at least one study", "none", "Check --root and --images; see the faults of the source.")
     return Written(tally, content.hexdigest(), ids.hexdigest())
 
