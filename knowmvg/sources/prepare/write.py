@@ -94,5 +94,7 @@ def complete(part: Path, notes: PreparedNotes, tally: Tally) -> None:
     (part / DATASET_FILE).write_text(text + "\n", encoding="utf-8")
     (part / "summary.md").write_text(to_markdown(notes, tally), encoding="utf-8")
     write_plot(part / "summary.png", notes, tally)
+    if notes.credentialed:
+        (part / ".gitignore").write_text("*\n", encoding="utf-8")  # so that it enters no repository by accident
     for name in (ROWS, NOTE):
         (part / name).unlink()
