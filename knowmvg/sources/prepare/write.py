@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -54,6 +54,7 @@ def write_manifest(part: Path, journal: Journal, assign: SplitAssignment | None,
                 told(WRITING, count, None)
     told(WRITING, count, count)
     if count == 0:
+        (part / NOTE).unlink()  # a later run looks at everything again
         raise ManifestError("at least one study", "none", "Check --root and --images; see the faults of the source.")
     return Written(tally, content.hexdigest(), ids.hexdigest())
 
@@ -93,5 +94,7 @@ def complete(part: Path, notes: PreparedNotes, tally: Tally) -> None:
     (part / DATASET_FILE).write_text(text + "\n", encoding="utf-8")
     (part / "summary.md").write_text(to_markdown(notes, tally), encoding="utf-8")
     write_plot(part / "summary.png", notes, tally)
+    if notes.credentialed:
+        (part / ".gitignore").write_text("*\n", encoding="utf-8")  # so that it enters no repository by accident
     for name in (ROWS, NOTE):
         (part / name).unlink()

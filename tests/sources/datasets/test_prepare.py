@@ -257,6 +257,11 @@ def test_no_study_at_all_is_an_error(images, out):
     with pytest.raises(ManifestError, match="at least one study"):
         prepare(FakeReader([], images), out)
     assert not out.exists()
+    late = study(0, image="late.png")
+    with pytest.raises(ManifestError, match="at least one study"):
+        prepare(reader_of(images, late), out, skip_faulty=True)
+    picture(images / "late.png")
+    assert prepare(reader_of(images, late), out, skip_faulty=True).taken_up == 0
 
 
 def test_what_lies_at_the_target_is_not_replaced_unasked(images, out):
