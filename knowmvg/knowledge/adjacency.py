@@ -38,22 +38,27 @@ def chosen_relations(graph: KnowledgeGraph, relations: Mapping[str, float] | Non
     return dict(relations)
 
 
-def weighted_adjacency(graph: KnowledgeGraph, weights: Mapping[str, float]) -> NDArray[np.float32]:
-    """``D^-1/2 (A + I) D^-1/2`` of equation 7 in parts by relation, ``[1 + R, N, N]``, which sum to the whole.
+def weighted_adjacency(
+    graph: KnowledgeGraph, weights: Mapping[str, float], *, apart: bool = False
+) -> NDArray[np.float32]:
+    """``D^-1/2 (A + I) D^-1/2`` of equation 7 with the edges of some relations, which have their weights in ``A``.
 
-    The first part holds the self-loops, the others one relation each, in the order of their names. Every edge counts
-    in both directions and has its relation's weight in ``A``; relations without a weight stay out. ``D`` holds the row
-    sums over all parts.
+    Every edge counts in both directions; a pair that several relations join has the sum of their weights. ``D`` holds
+    the row sums.
+
+    Returns:
+        ``[N, N]``; or, where relations stand ``apart``, ``[1 + R, N, N]`` with the self-loops, then one relation each
+        in the order of their names, which sum to the whole.
     """
-    names = sorted(weights)
-    size = len(graph.nodes)
-    parts = np.zeros((1 + len(names), size, size))
-    parts[0] = np.eye(size)
-    for entity, relation, site in graph.triplets:
+    names, size = sorted(weights), len(graph.nodes)
+    cells = {(0, node, node) for node in range(size)}
+    for first, relation, second in graph.triplets:
         if relation in weights:
-            one, other = graph.index[entity], graph.index[site]
-            place = 1 + names.index(relation)
-            parts[place, one, other] = parts[place, other, one] = weights[relation]
-    scale = 1.0 / np.sqrt(parts.sum(axis=(0, 2)))
-    normalised: NDArray[np.float32] = (parts * scale[:, None] * scale[None, :]).astype(np.float32)
-    return normalised
+            place, one, other = 1 + names.index(relation), graph.index[first], graph.index[second]
+            cells |= {(place, one, other), (place, other, one)}
+    places, rows, columns = np.array(sorted(cells), dtype=np.int64).T
+    values = np.array([1.0, *(weights[name] for name in names)])[places]
+    scale = 1.0 / np.sqrt(np.bincount(rows, weights=values, minlength=size))
+    parts: NDArray[np.float32] = np.zeros((1 + len(names) if apart else 1, size, size), dtype=np.float32)
+    np.add.at(parts, (places if apart else np.zeros_like(places), rows, columns), values * scale[rows] * scale[columns])
+    return parts if apart else parts[0]

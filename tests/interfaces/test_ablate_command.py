@@ -55,7 +55,7 @@ def test_each_control_is_recorded_and_has_its_own_graph(ablated):
 def test_the_parts_are_shared_and_texts_are_encoded_once_a_graph(ablated):
     folder, _ = ablated
     stages = [path.name.split("-")[0] for path in (folder / "runs" / "parts").iterdir()]
-    assert sorted(stages) == ["features", "language", "nodes", "segmenter", "words"]
+    assert all(stages.count(stage) == 1 for stage in ("features", "language", "nodes", "segmenter", "words"))
     assert len(list((folder / "runs" / "parts" / "nodes").iterdir())) == 2  # a random graph has the same texts
 
 

@@ -37,8 +37,9 @@ def data(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("kind", ["drawn", "attention"])
-def test_maps_get_tables_of_their_own(kind, data, tmp_path, tokenizer, graph, capsys):
+@pytest.mark.slow
+def test_maps_get_tables_of_their_own(data, tmp_path, tokenizer, graph, capsys):
+    kind = "attention"
     save_grounder(tiny_grounder(knowmvg(), tokenizer, graph), tmp_path / "model")
     out = tmp_path / "out"
     assert main(["evaluate", str(tmp_path / "model"), "--data", str(data), "--out", str(out), "--maps", kind]) == 0

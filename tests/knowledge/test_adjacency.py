@@ -33,7 +33,9 @@ def two_relations(graph: KnowledgeGraph) -> KnowledgeGraph:
 
 def test_parts_sum_to_the_whole_of_equation_7(graph):
     for one in (graph, two_relations(graph)):
-        parts = weighted_adjacency(one, chosen_relations(one, None))
+        weights = chosen_relations(one, None)
+        parts = weighted_adjacency(one, weights, apart=True)
+        np.testing.assert_allclose(parts.sum(axis=0), weighted_adjacency(one, weights), atol=1e-6)
         assert len(parts) == 1 + len(relations_of(one))
         np.testing.assert_allclose(parts.sum(axis=0), graph.normalised_adjacency(), atol=1e-6)
         np.testing.assert_array_equal(parts, parts.transpose(0, 2, 1))
@@ -41,7 +43,7 @@ def test_parts_sum_to_the_whole_of_equation_7(graph):
 
 
 def test_a_weight_is_that_of_the_edge_before_normalisation(graph):
-    parts = weighted_adjacency(two_relations(graph), {"located_in": 0.5, "seen_at": 2.0})
+    parts = weighted_adjacency(two_relations(graph), {"located_in": 0.5, "seen_at": 2.0}, apart=True)
     root = np.sqrt(np.diagonal(parts[0]))  # D^-1/2, as the self-loops have weight 1
     edges = parts[1:] / (root[:, None] * root[None, :])
     assert set(np.unique(edges[0].round(4))) == {0.0, 0.5}
@@ -51,10 +53,19 @@ def test_a_weight_is_that_of_the_edge_before_normalisation(graph):
 
 def test_a_relation_that_is_left_out_has_no_edge(graph):
     mixed = two_relations(graph)
-    only = weighted_adjacency(mixed, chosen_relations(mixed, {"located_in": 1.0}))
+    only = weighted_adjacency(mixed, chosen_relations(mixed, {"located_in": 1.0}), apart=True)
     assert len(only) == 2
     linked = {(mixed.index[f.entity], mixed.index[f.site]) for f in mixed.triplets if f.relation == "located_in"}
     assert {(i, j) for i, j in np.argwhere(only[1]).tolist() if (i, j) in linked or (j, i) not in linked} == linked
+
+
+def test_a_pair_of_two_relations_has_the_sum_of_their_weights(graph):
+    fact = graph.triplets[0]
+    both = graph.model_copy(update={"triplets": (fact, fact._replace(relation="seen_at"))})
+    one, other = both.index[fact.entity], both.index[fact.site]
+    found = weighted_adjacency(both, {"located_in": 0.5, "seen_at": 2.0})
+    assert found[one, other] == pytest.approx(2.5 / 3.5)
+    assert weighted_adjacency(both, {"located_in": 0.5})[one, other] == pytest.approx(0.5 / 1.5)
 
 
 @pytest.mark.parametrize(

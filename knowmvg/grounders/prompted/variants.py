@@ -125,8 +125,8 @@ def adjacency_of(graph: KnowledgeGraph, variant: Variant, whole: KnowledgeGraph 
     chosen = variant.knowledge or KnowledgeConfig()
     if chosen.relations is None and not chosen.relational:  # any number of relations between two nodes is one edge
         return torch.from_numpy(graph.normalised_adjacency())
-    parts = torch.from_numpy(weighted_adjacency(graph, chosen_relations(whole or graph, chosen.relations)))
-    return parts if chosen.relational else parts.sum(dim=0)
+    weights = chosen_relations(whole or graph, chosen.relations)
+    return torch.from_numpy(weighted_adjacency(graph, weights, apart=chosen.relational))
 
 
 def build_model(
