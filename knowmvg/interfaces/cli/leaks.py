@@ -86,6 +86,8 @@ def _show(found: Leaks, left_out: set[Kind]) -> None:
     console.out().print(f"rows: {sizes}", markup=False)
     if left_out:
         console.show_warnings([f"not compared: {', '.join(sorted(map(str, left_out)))}"])
+    if found.elsewhere:
+        console.show_warnings([f"not compared: {found.elsewhere:,} rows in other splits or in none"])
     if not found.found:
         console.out().print("nothing is shared", markup=False)
         return

@@ -99,7 +99,7 @@ def _named_endpoint(
 
     known = is_credentialed(folder)
     credentialed = False if known is None and public else known
-    key = os.environ.get(key_variable) or None
+    key = os.environ.get(key_variable, "").strip() or None
     return allowed_endpoint(url, model, key, credentialed=credentialed, confirmed_own=own)
 
 
@@ -128,4 +128,5 @@ def _show(written: TextFolder, left_out: Counter[str], asked: Asked | None, plac
         line = f"{asked.questions:,} questions, {asked.cached:,} answers from earlier runs; all are kept in {place}"
         console.out().print(line, markup=False, soft_wrap=True)
         left_out.update({f"without a usable answer ({kind})": number for kind, number in asked.unusable.items()})
-    console.show_warnings(f"left out: {number:,} {kind}" for kind, number in left_out.items())
+    what = "left out, or a category without its description" if asked is not None else "left out"
+    console.show_warnings(f"{what}: {number:,} {kind}" for kind, number in left_out.items())

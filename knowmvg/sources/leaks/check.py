@@ -73,10 +73,14 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """All leaks that were found, none with ``rows`` of 0, and how many rows each part has."""
+    """All leaks that were found, none with ``rows`` of 0, and how many rows each part has.
+
+    ``elsewhere`` counts rows of the folders that are in none of the parts, and were not compared.
+    """
 
     found: tuple[Leak, ...]
     rows: Mapping[str, int]
+    elsewhere: int = 0
 
     @property
     def severe(self) -> tuple[Leak, ...]:
@@ -112,9 +116,12 @@ def find_leaks(pairs: Pairs, kinds: Collection[Kind] = QUICK, progress: Progress
     """
     parts = list(dict.fromkeys(part for pair in pairs for part in pair))
     wanted = [kind for kind in Kind if kind in kinds]
-    index = _Index()
-    for number, (part, row) in enumerate(_rows(parts), 1):
-        index.add(part, row, wanted)
+    index, elsewhere = _Index(), 0
+    for number, (part, row) in enumerate(_rows(parts, all_rows=True), 1):
+        if part is None:
+            elsewhere += 1
+        else:
+            index.add(part, row, wanted)
         if progress is not None and number % 200 == 0:
             progress("comparing", number, None)
     shared: dict[tuple[Part, Part, Kind], set[int]] = {}
@@ -124,7 +131,7 @@ def find_leaks(pairs: Pairs, kinds: Collection[Kind] = QUICK, progress: Progress
             if both:
                 shared[seen, held, kind] = both
     counted = _count(shared, progress) if shared else []
-    return Leaks(tuple(counted), {part.name: index.rows.get(part, 0) for part in parts})
+    return Leaks(tuple(counted), {part.name: index.rows.get(part, 0) for part in parts}, elsewhere)
 
 
 @dataclass(slots=True)
@@ -180,6 +187,8 @@ def _count(shared: Mapping[tuple[Part, Part, Kind], set[int]], progress: Progres
     counts = dict.fromkeys(shared, 0)
     hit: dict[tuple[Part, Part, Kind], set[int]] = {case: set() for case in shared}
     for number, (part, row) in enumerate(_rows(list(dict.fromkeys(case[1] for case in shared))), 1):
+        if part is None:
+            continue
         totals[part] = totals.get(part, 0) + 1
         for case, keys in shared.items():
             if case[1] is not part:
@@ -212,11 +221,10 @@ def _confirmed(shared: Mapping[tuple[Part, Part, Kind], set[int]]) -> dict[tuple
     return whole
 
 
-def _rows(parts: Sequence[Part]) -> Iterator[tuple[Part, StudyRow]]:
-    """The rows of all parts, each folder read once."""
+def _rows(parts: Sequence[Part], *, all_rows: bool = False) -> Iterator[tuple[Part | None, StudyRow]]:
+    """The rows of all parts, each folder read once; with ``all_rows`` those of no part too, with ``None``."""
     for folder in dict.fromkeys(part.folder for part in parts):
-        here = [part for part in parts if part.folder == folder]
+        here = {part.split: part for part in parts if part.folder == folder}
         for row in read_rows(folder):
-            for part in here:
-                if row.split == part.split:
-                    yield part, row
+            if all_rows or row.split in here:
+                yield here.get(row.split), row

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeAlias
 
+from knowmvg.core.errors import RecipeError
 from knowmvg.core.records import Section
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.texts.categories import Describe, atlas_description, category_text
@@ -17,6 +18,10 @@ from knowmvg.sources.texts.sections import keep_section
 
 Transform: TypeAlias = Callable[[StudyRow], tuple[StudyRow, ...]]
 """Rows in place of a row; none where the mode has no text for it. The image, its boxes and the split stay."""
+
+
+RowTransform: TypeAlias = Callable[[StudyRow], StudyRow | None]
+"""At most one row in place of a row."""
 
 
 class TextMode(StrEnum):
@@ -69,6 +74,18 @@ def transform(
         return () if one is None else (one,)
 
     return changed
+
+
+def row_transform(mode: TextMode, *, positions: Positions = Positions.KEEP, seed: int = 0) -> RowTransform:
+    """``transform`` for modes that give at most one row a study.
+
+    Raises ``RecipeError`` for the modes that give several, which are made from a folder: ``knowmvg texts``.
+    """
+    if mode in (TextMode.PHRASE, TextMode.QUESTION):
+        todo = f"Prepare the data set first, then: knowmvg texts FOLDER --mode {mode} --out OTHER."
+        raise RecipeError("a text mode with one row a study", mode.value, todo)
+    change = transform(mode, positions=positions, seed=seed)
+    return lambda row: next(iter(change(row)), None)
 
 
 def _reported(row: StudyRow, positions: Positions, seed: int) -> StudyRow:

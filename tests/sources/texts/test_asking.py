@@ -210,7 +210,7 @@ def test_the_command_writes_a_folder_and_says_what_is_missing(tmp_path, capsys):
         assert command(folder, tmp_path / "out", server) == 0
     assert len(list(read_rows(tmp_path / "out"))) == 4
     shown = capsys.readouterr()
-    assert "left out: 2 without a usable answer (a missing label)" in " ".join(shown.err.split())
+    assert ": 2 without a usable answer (a missing label)" in " ".join(shown.err.split())
     assert "not a medical device" in shown.out
     assert (tmp_path / ".out.answers").is_dir()
     assert json.loads((tmp_path / "out/dataset.json").read_text())["made_with"]["text_model"] == MODEL
