@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
+from knowmvg.sources.leaks.found import Kind, Leak, Leaks, Part
 from knowmvg.sources.leaks.keys import (
     digest,
     ends_key,
@@ -24,71 +24,9 @@ from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.sources.splits.names import SPLITS
 
 Progress = Callable[[str, int, int | None], None]
-EXAMPLES = 5
-
-
-class Kind(StrEnum):
-    """What may be shared."""
-
-    PATIENT = "patient"
-    PATH = "image path"
-    BYTES = "image bytes"
-    NEAR = "near image"
-    TEXT = "report text"
-    SENTENCES = "sentences"
-
-    @property
-    def severe(self) -> bool:
-        """Whether sharing it makes a test invalid; shared words may be chance, or a template."""
-        return self not in (Kind.TEXT, Kind.SENTENCES)
-
-
-QUICK = (Kind.PATIENT, Kind.PATH, Kind.BYTES, Kind.TEXT)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The rows of one split of a folder."""
-
-    folder: Path
-    split: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """What ``held_out`` shares with ``seen``: ``keys`` distinct patients, images or texts in ``rows`` of ``of`` rows.
-
-    ``rows`` and ``of`` count rows of the held-out part; ``examples`` are the first of them by their ids.
-    """
-
-    kind: Kind
-    seen: str
-    held_out: str
-    keys: int
-    rows: int
-    of: int
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Leaks:
-    """All leaks that were found, none with ``rows`` of 0, and how many rows each part has.
-
-    ``elsewhere`` counts rows of the folders that are in none of the parts, and were not compared.
-    """
-
-    found: tuple[Leak, ...]
-    rows: Mapping[str, int]
-    elsewhere: int = 0
-
-    @property
-    def severe(self) -> tuple[Leak, ...]:
-        """Shared patients and images."""
-        return tuple(leak for leak in self.found if leak.kind.severe)
-
-
 Pairs = Sequence[tuple[Part, Part]]
+QUICK = (Kind.PATIENT, Kind.PATH, Kind.BYTES, Kind.TEXT)
+EXAMPLES = 5
 
 
 def pairs_within(folder: Path) -> Pairs:
@@ -214,6 +152,8 @@ def _confirmed(shared: Mapping[tuple[Part, Part, Kind], set[int]]) -> dict[tuple
     """For shared ends of image files: the whole files of the part that was trained on."""
     whole: dict[tuple[Part, Part, Kind], set[int]] = {case: set() for case in shared if case[2] is Kind.BYTES}
     for part, row in _rows(list(dict.fromkeys(case[0] for case in whole))):
+        if part is None:
+            continue
         path = image_file(part.folder, row)
         for case, files in whole.items():
             if case[0] is part and ends_key(path) in shared[case]:

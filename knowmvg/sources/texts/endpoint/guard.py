@@ -66,7 +66,14 @@ def allowed_endpoint(
         host, _, _ = parts.hostname, parts.port, httpx2.URL(url)
     except (ValueError, httpx2.InvalidURL) as error:
         raise _no_url() from error
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    if (
+        not url.isprintable()
+        or " " in url
+        or parts.scheme not in ("http", "https")
+        or not host
+        or parts.query
+        or parts.fragment
+    ):
         raise _no_url()
     if parts.username is not None or parts.password is not None:
         todo = "Put the key into an environment variable."
