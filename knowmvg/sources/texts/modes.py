@@ -10,7 +10,7 @@ from knowmvg.core.errors import RecipeError
 from knowmvg.core.records import Section
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.texts.categories import Describe, atlas_description, category_text
-from knowmvg.sources.texts.labels import Positions, has_words, label_report, told_labels
+from knowmvg.sources.texts.labels import Positions, has_words, label_report, told_labels, without_report
 from knowmvg.sources.texts.phrases import one_each, only_phrases
 from knowmvg.sources.texts.positions import without_positions
 from knowmvg.sources.texts.questions import questions_of
@@ -25,9 +25,10 @@ RowTransform: TypeAlias = Callable[[StudyRow], StudyRow | None]
 
 
 class TextMode(StrEnum):
-    """What stands in the report's place."""
+    """What stands in the report's place; ``labels`` is a report from the labels, also where there is one already."""
 
     FULL = "full"
+    LABELS = "labels"
     FINDINGS = "findings"
     IMPRESSION = "impression"
     PHRASES = "phrases"
@@ -55,7 +56,7 @@ def transform(
     """
 
     def changed(row: StudyRow) -> tuple[StudyRow, ...]:
-        made = _reported(row, positions, seed)
+        made = _reported(without_report(row) if mode is TextMode.LABELS else row, positions, seed)
         return tuple(without_positions(one) if positions is Positions.DROP else one for one in _shown(made))
 
     def _shown(row: StudyRow) -> tuple[StudyRow, ...]:
@@ -63,7 +64,7 @@ def transform(
             return tuple(one_each(row))
         if mode is TextMode.QUESTION:
             return tuple(questions_of(row, seed=seed))
-        if mode is TextMode.FULL:
+        if mode in (TextMode.FULL, TextMode.LABELS):
             return (row,)
         if mode is TextMode.PHRASES:
             one = only_phrases(row)

@@ -177,6 +177,19 @@ def test_sides_are_said_only_when_asked_for():
         }  # fmt: skip
 
 
+def test_a_report_of_labels_takes_the_place_of_another():
+    study = row("s", "p", report="Nodule.", phrases=(at("Nodule.", "Nodule", finding="nodule", boxes=(BOX,)),))
+    assert only("full", study, positions=Positions.SAY) == study
+    said = sound(only("labels", study, positions=Positions.SAY))
+    assert said.report.startswith("FINDINGS: ")
+    assert said.phrases[0].side is Side.RIGHT
+    assert not _sided(only("labels", study).report)
+
+
+def _sided(report):
+    return any(word in report.casefold() for word in ("left", "right"))
+
+
 def test_labels_with_a_side_of_their_own_keep_it():
     study = unlabelled(boxed("nodule", side=Side.LEFT, zone="upper"))
     kept = sound(only("full", study))
