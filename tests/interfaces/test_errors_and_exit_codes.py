@@ -115,7 +115,10 @@ def test_version(arguments, capsys):
     assert end(capsys, *arguments)[:2] == (0, "knowmvg 0.1.0\n")
 
 
-@pytest.mark.parametrize("command", ["ground", "read", "phantom", "train", "evaluate", "stress", "ablate", "version"])
+@pytest.mark.parametrize(
+    "command",
+    ["ground", "read", "phantom", "splits", "leaks", "texts", "train", "evaluate", "stress", "ablate", "version"],
+)
 def test_every_command_has_help(command, capsys):
     code, out, _ = end(capsys, command, "--help")
     assert code == 0

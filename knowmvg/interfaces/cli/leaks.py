@@ -86,10 +86,21 @@ def _show(found: Leaks, left_out: set[Kind]) -> None:
     console.out().print(f"rows: {sizes}", markup=False)
     if left_out:
         console.show_warnings([f"not compared: {', '.join(sorted(map(str, left_out)))}"])
+    if found.elsewhere:
+        console.show_warnings([f"not compared: {found.elsewhere:,} rows in other splits or in none"])
     if not found.found:
         console.out().print("nothing is shared", markup=False)
         return
-    table = console.plain_table("shared", "trained on", "held out", "how many", "rows held out", "of", "first of them")
+    table = console.plain_table(
+        "shared",
+        "trained on",
+        "held out",
+        "how many",
+        "rows held out",
+        "of",
+        "first of them",
+        wide=("shared", "first of them"),
+    )
     for leak in found.found:
         counts = (f"{number:,}" for number in (leak.keys, leak.rows, leak.of))
         name = leak.kind.value if leak.kind.severe else f"{leak.kind.value} (warning)"

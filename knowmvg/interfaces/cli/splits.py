@@ -55,6 +55,14 @@ def splits(
     """
     if sum((ratio is not None, bool(ids), official)) != 1:
         raise typer.BadParameter("expected exactly one of them", param_hint="--ratio, --ids, --official")
+    for option, given, needed, where in (
+        ("--by", by, ids, "--ids"),
+        ("--rest", rest, ids, "--ids"),
+        ("--stratify", stratify, ratio, "--ratio"),
+        ("--salt", salt, ids or salted, "--ids or --salted"),
+    ):
+        if given and not needed:
+            raise typer.BadParameter(f"expected only with {where}", param_hint=option)
     from knowmvg.sources.splits.id_lists import read_salt
     from knowmvg.sources.splits.resplit import resplit
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from knowmvg.sources.texts.endpoint.guard import Endpoint
     from knowmvg.sources.texts.folder import TextFolder
 
-MODES = "full, findings, impression, phrases, phrase, question, category"
+MODES = "full, labels, findings, impression, phrases, phrase, question, category"
 
 
 def texts(
@@ -60,6 +60,7 @@ def texts(
     from knowmvg.sources.texts import Positions, TextMode, transform
     from knowmvg.sources.texts.categories import atlas_description, categories_of
     from knowmvg.sources.texts.folder import check_target, write_text_folder
+    from knowmvg.sources.texts.labels import without_report
 
     for name, value, known in (("--mode", mode, list(TextMode)), ("--positions", positions, list(Positions))):
         if value not in known:
@@ -68,6 +69,7 @@ def texts(
     made_with = {"text_mode": mode, "text_positions": positions, "text_seed": str(seed)}
     left_out: Counter[str] = Counter()
     describe: Describe = atlas_description
+    shown = TextMode(mode)
     asker, place = None, cache or out.with_name(f".{out.name}.answers")
     with console.stage_bars() as progress, ExitStack() as stack:
         rows = _watched(read_rows(folder), lambda done: progress("studies", done, None))
@@ -80,8 +82,10 @@ def texts(
             if mode == TextMode.CATEGORY:
                 describe = asker.descriptions(categories_of(read_rows(folder))).get
             else:
-                rows = asker.reports(rows, Positions(positions))
-        change = transform(TextMode(mode), positions=Positions(positions), seed=seed, describe=describe)
+                bare = map(without_report, rows) if mode == TextMode.LABELS else rows
+                rows = asker.reports(bare, Positions(positions))
+                shown = TextMode.FULL if mode == TextMode.LABELS else shown
+        change = transform(shown, positions=Positions(positions), seed=seed, describe=describe)
         written = write_text_folder(folder, out, _changed(rows, change, left_out), made_with)
     _show(written, left_out, asker.asked if asker is not None else None, place)
     console.show_written(written.files, f"knowmvg leaks {out}")
@@ -99,7 +103,7 @@ def _named_endpoint(
 
     known = is_credentialed(folder)
     credentialed = False if known is None and public else known
-    key = os.environ.get(key_variable) or None
+    key = os.environ.get(key_variable, "").strip() or None
     return allowed_endpoint(url, model, key, credentialed=credentialed, confirmed_own=own)
 
 
@@ -128,4 +132,5 @@ def _show(written: TextFolder, left_out: Counter[str], asked: Asked | None, plac
         line = f"{asked.questions:,} questions, {asked.cached:,} answers from earlier runs; all are kept in {place}"
         console.out().print(line, markup=False, soft_wrap=True)
         left_out.update({f"without a usable answer ({kind})": number for kind, number in asked.unusable.items()})
-    console.show_warnings(f"left out: {number:,} {kind}" for kind, number in left_out.items())
+    what = "left out, or a category without its description" if asked is not None else "left out"
+    console.show_warnings(f"{what}: {number:,} {kind}" for kind, number in left_out.items())

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
+from knowmvg.sources.leaks.found import Kind, Leak, Leaks, Part
 from knowmvg.sources.leaks.keys import (
     digest,
     ends_key,
@@ -24,67 +24,9 @@ from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.sources.splits.names import SPLITS
 
 Progress = Callable[[str, int, int | None], None]
-EXAMPLES = 5
-
-
-class Kind(StrEnum):
-    """What may be shared."""
-
-    PATIENT = "patient"
-    PATH = "image path"
-    BYTES = "image bytes"
-    NEAR = "near image"
-    TEXT = "report text"
-    SENTENCES = "sentences"
-
-    @property
-    def severe(self) -> bool:
-        """Whether sharing it makes a test invalid; shared words may be chance, or a template."""
-        return self not in (Kind.TEXT, Kind.SENTENCES)
-
-
-QUICK = (Kind.PATIENT, Kind.PATH, Kind.BYTES, Kind.TEXT)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The rows of one split of a folder."""
-
-    folder: Path
-    split: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """What ``held_out`` shares with ``seen``: ``keys`` distinct patients, images or texts in ``rows`` of ``of`` rows.
-
-    ``rows`` and ``of`` count rows of the held-out part; ``examples`` are the first of them by their ids.
-    """
-
-    kind: Kind
-    seen: str
-    held_out: str
-    keys: int
-    rows: int
-    of: int
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Leaks:
-    """All leaks that were found, none with ``rows`` of 0, and how many rows each part has."""
-
-    found: tuple[Leak, ...]
-    rows: Mapping[str, int]
-
-    @property
-    def severe(self) -> tuple[Leak, ...]:
-        """Shared patients and images."""
-        return tuple(leak for leak in self.found if leak.kind.severe)
-
-
 Pairs = Sequence[tuple[Part, Part]]
+QUICK = (Kind.PATIENT, Kind.PATH, Kind.BYTES, Kind.TEXT)
+EXAMPLES = 5
 
 
 def pairs_within(folder: Path) -> Pairs:
@@ -112,9 +54,12 @@ def find_leaks(pairs: Pairs, kinds: Collection[Kind] = QUICK, progress: Progress
     """
     parts = list(dict.fromkeys(part for pair in pairs for part in pair))
     wanted = [kind for kind in Kind if kind in kinds]
-    index = _Index()
-    for number, (part, row) in enumerate(_rows(parts), 1):
-        index.add(part, row, wanted)
+    index, elsewhere = _Index(), 0
+    for number, (part, row) in enumerate(_rows(parts, all_rows=True), 1):
+        if part is None:
+            elsewhere += 1
+        else:
+            index.add(part, row, wanted)
         if progress is not None and number % 200 == 0:
             progress("comparing", number, None)
     shared: dict[tuple[Part, Part, Kind], set[int]] = {}
@@ -124,7 +69,7 @@ def find_leaks(pairs: Pairs, kinds: Collection[Kind] = QUICK, progress: Progress
             if both:
                 shared[seen, held, kind] = both
     counted = _count(shared, progress) if shared else []
-    return Leaks(tuple(counted), {part.name: index.rows.get(part, 0) for part in parts})
+    return Leaks(tuple(counted), {part.name: index.rows.get(part, 0) for part in parts}, elsewhere)
 
 
 @dataclass(slots=True)
@@ -180,6 +125,8 @@ def _count(shared: Mapping[tuple[Part, Part, Kind], set[int]], progress: Progres
     counts = dict.fromkeys(shared, 0)
     hit: dict[tuple[Part, Part, Kind], set[int]] = {case: set() for case in shared}
     for number, (part, row) in enumerate(_rows(list(dict.fromkeys(case[1] for case in shared))), 1):
+        if part is None:
+            continue
         totals[part] = totals.get(part, 0) + 1
         for case, keys in shared.items():
             if case[1] is not part:
@@ -205,6 +152,8 @@ def _confirmed(shared: Mapping[tuple[Part, Part, Kind], set[int]]) -> dict[tuple
     """For shared ends of image files: the whole files of the part that was trained on."""
     whole: dict[tuple[Part, Part, Kind], set[int]] = {case: set() for case in shared if case[2] is Kind.BYTES}
     for part, row in _rows(list(dict.fromkeys(case[0] for case in whole))):
+        if part is None:
+            continue
         path = image_file(part.folder, row)
         for case, files in whole.items():
             if case[0] is part and ends_key(path) in shared[case]:
@@ -212,11 +161,10 @@ def _confirmed(shared: Mapping[tuple[Part, Part, Kind], set[int]]) -> dict[tuple
     return whole
 
 
-def _rows(parts: Sequence[Part]) -> Iterator[tuple[Part, StudyRow]]:
-    """The rows of all parts, each folder read once."""
+def _rows(parts: Sequence[Part], *, all_rows: bool = False) -> Iterator[tuple[Part | None, StudyRow]]:
+    """The rows of all parts, each folder read once; with ``all_rows`` those of no part too, with ``None``."""
     for folder in dict.fromkeys(part.folder for part in parts):
-        here = [part for part in parts if part.folder == folder]
+        here = {part.split: part for part in parts if part.folder == folder}
         for row in read_rows(folder):
-            for part in here:
-                if row.split == part.split:
-                    yield part, row
+            if all_rows or row.split in here:
+                yield here.get(row.split), row

@@ -1,11 +1,11 @@
 """Images that look alike: the same radiograph at another size, in another format or with another window.
 
-A difference hash (N. Krawetz, "Kind of like that", hackerfactor.com, 2013, there 64 bits of one direction): the image is
-made 17 x 16 and 16 x 17 cells, and each of the 512 bits says whether a cell is brighter than its left or upper
+A difference hash (N. Krawetz, "Kind of like that", hackerfactor.com, 2013, there 64 bits of one direction): the image
+is made 17 x 16 and 16 x 17 cells, and each of the 512 bits says whether a cell is brighter than its left or upper
 neighbour. Radiographs resemble each other, so that fewer bits do not tell patients apart: among simulated studies the
-nearest of 2,500 other patients' images differs from a held-out one in 49 to 85 bits, copies at half size, as JPEG of
-quality 40 or with another gamma in at most 26, copies with a narrow window or a cut border in up to 64. The last two are
-therefore found in part only.
+nearest of 2,500 other patients' images differs from a held-out one in 49 bits or more (half of them in 85 or more),
+copies at half size, as JPEG of quality 40 or with another gamma in at most 26, copies with a narrow window or a cut
+border in up to 64. The last two are therefore found in part only.
 """
 
 from __future__ import annotations

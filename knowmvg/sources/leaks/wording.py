@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from knowmvg.sources.leaks.check import Kind, Leak
+from knowmvg.sources.leaks.found import Kind, Leak
 
 _NOUNS = {
     Kind.PATIENT: ("patient", "patients"),

@@ -1,6 +1,6 @@
 """What of a study's words a model is shown: modes of text, and reports for data sets that have none."""
 
 from knowmvg.sources.texts.labels import Positions
-from knowmvg.sources.texts.modes import TextMode, Transform, transform
+from knowmvg.sources.texts.modes import RowTransform, TextMode, Transform, row_transform, transform
 
-__all__ = ["Positions", "TextMode", "Transform", "transform"]
+__all__ = ["Positions", "RowTransform", "TextMode", "Transform", "row_transform", "transform"]

@@ -43,6 +43,12 @@ def has_words(row: StudyRow) -> bool:
     return any(character.isalnum() for character in row.report)
 
 
+def without_report(row: StudyRow) -> StudyRow:
+    """The row with its labels alone: phrases without a finding keep their words, none has a place in a text."""
+    phrases = tuple(phrase.model_copy(update={"span": None}) for phrase in row.phrases)
+    return row.model_copy(update={"report": "", "phrases": phrases})
+
+
 def side_of_boxes(boxes: Sequence[tuple[float, float, float, float]], width: float) -> Side | None:
     """The patient's side on which boxes lie: on a frontal radiograph the patient's right is at the image's left.
 

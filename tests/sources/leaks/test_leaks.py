@@ -241,5 +241,11 @@ def test_a_missing_or_broken_image_is_named(tmp_path):
             found_in(folder, {kind})
 
 
+def test_rows_in_other_splits_are_told(tmp_path, capsys):
+    folder = small(tmp_path / "d", row("a", "p1", "train"), row("b", "p2", "test"), row("c", "p1", "holdout"))
+    assert main(["leaks", str(folder)]) == 0
+    assert "not compared: 1 rows" in capsys.readouterr().err
+
+
 def test_a_single_split_is_nothing_to_compare(tmp_path):
     assert main(["leaks", str(small(tmp_path / "d", row("a", "p1", "train")))]) == 5

@@ -164,7 +164,8 @@ def test_an_empty_data_set_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [[], ["--ratio", "7:1:2", "--official"], ["--ids", "x", "--official"], ["--ids", "x", "--by", "hospital"],
-     ["--ids", "x", "--rest", "dev"], ["--ratio", "7:1:2", "--seed", "-1"]],
+     ["--ids", "x", "--rest", "dev"], ["--ratio", "7:1:2", "--seed", "-1"],
+     ["--official", "--stratify"], ["--ratio", "7:1:2", "--by", "patient"], ["--ratio", "7:1:2", "--salt", "x"]],
 )  # fmt: skip
 def test_a_wrong_command_line_ends_with_2(options, folder):
     before = files(folder)

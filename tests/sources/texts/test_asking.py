@@ -210,7 +210,7 @@ def test_the_command_writes_a_folder_and_says_what_is_missing(tmp_path, capsys):
         assert command(folder, tmp_path / "out", server) == 0
     assert len(list(read_rows(tmp_path / "out"))) == 4
     shown = capsys.readouterr()
-    assert "left out: 2 without a usable answer (a missing label)" in " ".join(shown.err.split())
+    assert ": 2 without a usable answer (a missing label)" in " ".join(shown.err.split())
     assert "not a medical device" in shown.out
     assert (tmp_path / ".out.answers").is_dir()
     assert json.loads((tmp_path / "out/dataset.json").read_text())["made_with"]["text_model"] == MODEL
@@ -250,6 +250,19 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(tmp_path, capsys,
     assert "sesame" not in shown.out + shown.err
     assert not any("sesame" in path.read_text() for path in tmp_path.rglob("*.json"))
     assert not (tmp_path / "out").exists()
+
+
+def test_reports_of_labels_are_asked_for_where_there_is_a_report_too(tmp_path):
+    rows = [one.model_copy(update={"report": "Nodule."}) for one in unlabelled(3)]
+    folder = write_folder(tmp_path / "data", rows, images=False)
+    with serving(answer=obeying) as server:
+        assert command(folder, tmp_path / "full", server, "--public") == 0
+        assert not server.requests
+        assert main(["texts", str(folder), "--mode", "labels", "--out", str(tmp_path / "new"), "--public",
+                     "--endpoint", server.url, "--model", MODEL]) == 0  # fmt: skip
+        assert len(server.requests) == 3
+        assert not any("Nodule." in question for question in server.questions())
+    assert [one.report for one in read_rows(tmp_path / "new")][1] == "There is pleural effusion."
 
 
 def test_an_endpoint_needs_a_model(tmp_path):

@@ -199,7 +199,7 @@ def test_a_confirmed_own_endpoint_may_have_them_and_anyone_public_data():
 @pytest.mark.parametrize(
     "url",
     ["", "localhost:8000", "ftp://localhost/v1", "http://", "http://[::1", "http://a:b@localhost/v1",
-     "http://localhost:99999/v1", "http://localhost/v1?key=secret"],
+     "http://localhost:99999/v1", "http://ex ample/v1", "http://localhost/v1?key=secret"],
 )  # fmt: skip
 def test_what_is_no_url_is_refused(url):
     with pytest.raises(EndpointError) as caught:
@@ -210,6 +210,8 @@ def test_what_is_no_url_is_refused(url):
 def test_a_key_goes_to_others_by_https_alone():
     with pytest.raises(EndpointError, match="https"):
         allowed_endpoint("http://8.8.8.8/v1", MODEL, "k", credentialed=False)
+    with pytest.raises(EndpointError, match="printable"):
+        allowed_endpoint(OWN, MODEL, "kéy", credentialed=False)
     assert "k" not in repr(Endpoint(OWN, "m", True, "secret")).split("key")[-1]
 
 

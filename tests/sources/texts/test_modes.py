@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knowmvg.core.errors import RecipeError
 from knowmvg.core.records import Assertion, Section, Side
 from knowmvg.knowledge.lexicon import load_lexicon
 from knowmvg.sources.manifest import PhraseRow
 from knowmvg.sources.phantom.report import sample_findings, write_report
 from knowmvg.sources.report import read_report
-from knowmvg.sources.texts import Positions, TextMode, transform
+from knowmvg.sources.texts import Positions, TextMode, row_transform, transform
 from knowmvg.sources.texts.categories import atlas_description
 from knowmvg.sources.texts.labels import label_report, side_of_boxes
 from knowmvg.sources.texts.templates import is_sided, templates
@@ -176,6 +177,19 @@ def test_sides_are_said_only_when_asked_for():
         }  # fmt: skip
 
 
+def test_a_report_of_labels_takes_the_place_of_another():
+    study = row("s", "p", report="Nodule.", phrases=(at("Nodule.", "Nodule", finding="nodule", boxes=(BOX,)),))
+    assert only("full", study, positions=Positions.SAY) == study
+    said = sound(only("labels", study, positions=Positions.SAY))
+    assert said.report.startswith("FINDINGS: ")
+    assert said.phrases[0].side is Side.RIGHT
+    assert not _sided(only("labels", study).report)
+
+
+def _sided(report):
+    return any(word in report.casefold() for word in ("left", "right"))
+
+
 def test_labels_with_a_side_of_their_own_keep_it():
     study = unlabelled(boxed("nodule", side=Side.LEFT, zone="upper"))
     kept = sound(only("full", study))
@@ -212,6 +226,14 @@ def test_a_report_claims_no_more_than_the_labels():
         made = label_report(study, places=False, seed=seed)
         assert {one.finding for one in read_report(made.report).phrases} == {"infiltrate", "pleural effusion"}
         assert not any(word in made.report for word in ("again", "interval", "no ", "mild", "small"))
+
+
+def test_modes_with_one_row_a_study_serve_prepare():
+    assert row_transform(TextMode.FINDINGS)(STUDY) == only("findings")
+    assert row_transform(TextMode.IMPRESSION)(row("s", "p", report="Clear lungs.")) is None
+    for mode in (TextMode.PHRASE, TextMode.QUESTION):
+        with pytest.raises(RecipeError, match=mode):
+            row_transform(mode)
 
 
 def test_no_label_is_said_to_be_none():

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
+
 from knowmvg.core.errors import EndpointError
 
 RULE = "PhysioNet's rules forbid to send credentialed data to third parties, online models among them"
@@ -61,16 +63,25 @@ def allowed_endpoint(
     """
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        host, _, _ = parts.hostname, parts.port, httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL) as error:
         raise _no_url() from error
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    if (
+        not url.isprintable()
+        or " " in url
+        or parts.scheme not in ("http", "https")
+        or not host
+        or parts.query
+        or parts.fragment
+    ):
         raise _no_url()
     if parts.username is not None or parts.password is not None:
         todo = "Put the key into an environment variable."
         raise EndpointError("an endpoint without a name or password in its URL", "one with them", todo)
     if not model.strip():
         raise EndpointError("a model's name", "none", "Give --model NAME.")
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise EndpointError("a key of printable ASCII characters", "another one", "Check the environment variable.")
     private = is_private(host)
     if credentialed is not False:
         _refuse_third_parties(host, private, confirmed_own, known=credentialed is not None)
