@@ -39,6 +39,11 @@ def prepare(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SETTINGS_HELP, show_default=False)
     ] = None,
+    ratio: Annotated[
+        str | None,
+        typer.Option(metavar="TRAIN:VAL:TEST", help="Divide the patients anew, as 7:1:2.", show_default="as published"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of --ratio: the same seed gives the same patients.")] = 0,
     skip_faulty: Annotated[
         bool, typer.Option("--skip-faulty", help="Leave out what cannot be used and count it; else it is an error.")
     ] = False,
@@ -53,9 +58,14 @@ def prepare(
     says what to download and how the folders must lie.
     """
     from knowmvg.sources.prepare import prepare as prepare_rows  # matplotlib takes a second to import
+    from knowmvg.sources.splits.assign import ByShares
+    from knowmvg.sources.splits.shares import Shares
 
     chosen = _pairs(settings or [])
+    division = None if ratio is None else ByShares(Shares.parse(ratio), seed)
     reader = open_reader(source, _places(root, images, reports, annotations), chosen)
+    if division is not None:
+        chosen |= {"splits": f"{division.shares.text} of patients, seed {seed}"}
     with console.stage_bars() as progress:
         prepared = prepare_rows(
             reader,
@@ -63,6 +73,7 @@ def prepare(
             skip_faulty=skip_faulty,
             verify_images=verify,
             overwrite=overwrite,
+            assign=None if division is None else division.learn,
             made_with=chosen,
             progress=progress,
         )
@@ -70,7 +81,7 @@ def prepare(
     files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
     command = f"knowmvg train recipes/demo.yaml data.folder={out}"
     ready = {"train", "val"} <= prepared.notes.counts.keys()
-    console.show_written(files, command if ready else f"give the studies their splits, then {command}")
+    console.show_written(files, command if ready else f"knowmvg splits {out} --ratio 7:1:2, then {command}")
 
 
 def _places(root: Path, images: Path | None, reports: Path | None, annotations: Path | None) -> Places:

@@ -83,3 +83,20 @@ def test_every_data_set_of_the_registry_can_be_asked_for(name, tmp_path):
     assert isinstance(SOURCES[name], Source)
     with pytest.raises(ManifestError):
         open_reader(name, Places(tmp_path))
+
+
+def test_a_set_without_splits_is_divided_by_patients(tmp_path, capsys):
+    root, out = tmp_path / "nih", tmp_path / "prepared"
+    names = [f"{patient:08d}_{number:03d}.png" for patient in range(1, 11) for number in range(2)]
+    for name in names:
+        picture(root / "images" / name, (1024, 1024))
+    (root / TABLE).write_bytes(table_bytes([COLUMNS, *([name, "Mass", 100, 100, 50, 50] for name in names)]))
+    command = ["prepare", "chestx-ray8", "--root", str(root), "--out", str(out)]
+    assert main([*command, "--ratio", "7:1:2", "--seed", "4"]) == 0
+    patients = {split: {s.patient for s in LabelledStudies(out, split)} for split in ("train", "val", "test")}
+    assert [len(found) for found in patients.values()] == [7, 1, 2]
+    assert len(set.union(*patients.values())) == 10
+    assert json.loads((out / "dataset.json").read_text())["made_with"] == {"splits": "7:1:2 of patients, seed 4"}
+    capsys.readouterr()
+    assert main([*command, "--ratio", "7:x:2", "--overwrite"]) != 0
+    assert "expected" in capsys.readouterr().err
