@@ -108,7 +108,15 @@ def test_bad_input_ends_with_its_exit_code_and_leaves_nothing(data, graph, tmp_p
 def test_inspect(graph, capsys):
     assert main(["kg", "inspect", "Effusions", "--graph", str(graph)]) == 0
     shown = capsys.readouterr().out
-    for words in ("pleural effusion", "left costophrenic angle", "hydrothorax", "New England", "Apache-2.0", "count"):
+    for words in (
+        "pleural effusion",
+        "left costophrenic angle",
+        "hydrothorax",
+        "New England",
+        "Apache-2.0",
+        "count",
+        "not a medical device",
+    ):
         assert words in shown
     assert main(["kg", "inspect", "retrocardiac", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["atlas"]["kind"] == "zone"
