@@ -9,7 +9,6 @@ from knowmvg.core.errors import KnowledgeError
 from knowmvg.core.records import Assertion, Phrase, Side
 from knowmvg.knowledge.entities import Entity
 from knowmvg.knowledge.graph import load_graph, save_graph
-from knowmvg.knowledge.licences import PRIVATE_MARK
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.knowledge.umls.graph import build_umls_graph, umls_graph_of
 from knowmvg.knowledge.umls.sites import Locator
@@ -116,7 +115,7 @@ def test_order_of_phrases_and_repetition_do_not_matter(release, opened, tmp_path
     texts = ["left pleural effusion", "consolidation", "cardiomegaly", "right lower lobe consolidation"]
     graph = build(store, *texts).graph
     assert build(store, *reversed(texts)).graph == graph
-    (tmp_path / PRIVATE_MARK).touch()
+    (tmp_path / ".knowmvg-private").touch()  # licensed content is written into such a folder only
     save_graph(graph, tmp_path / "graph.json")
     assert load_graph(tmp_path / "graph.json") == graph
     assert graph.related(Phrase(text="left pleural effusion"))
