@@ -147,12 +147,16 @@ class KnowledgeGraph(_Record):
 
         These are the entities of the same finding whose side and zone do not contradict the phrase's, and the sites
         linked to them under the same condition. A general node fits every place; a phrase on one side excludes nodes of
-        the other side and of both sides; a phrase without a side, or on both sides, excludes none.
+        the other side and of both sides; a phrase without a side, or on both sides, excludes none. For a finding that
+        the graph does not have, the nearest more general one counts.
         """
         found: set[int] = set()
         for mention in self.vocabulary.read(phrase):
             fitting = {i for i, node in enumerate(self.nodes) if self._fits(node, mention.side, mention.zone)}
-            entities = {i for i in fitting if self.nodes[i].finding == mention.finding}
+            entities: set[int] = set()
+            for finding in (mention.finding, *self.vocabulary.more_general(mention.finding)):
+                if entities := {i for i in fitting if self.nodes[i].finding == finding}:
+                    break
             found |= entities | {site for entity in entities for site in self.neighbours(entity) if site in fitting}
         return found
 

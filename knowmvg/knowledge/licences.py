@@ -10,6 +10,7 @@ A graph may hold content that its licence does not let anyone pass on (UMLS, fir
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,17 @@ def closed_licences(graph: KnowledgeGraph) -> dict[str, int]:
 
 
 def refuse_sharing(graph: KnowledgeGraph, folder: Path, *, allow_licensed: bool = False) -> None:
-    """Refuse to write licensed content below ``folder``, which need not exist yet, unless it is private.
+    """``refuse_licences`` for the licences of a graph's nodes."""
+    refuse_licences(licences_of(graph), folder, allow_licensed=allow_licensed)
+
+
+def refuse_licences(licences: Iterable[str], folder: Path, *, allow_licensed: bool = False) -> None:
+    """Refuse to write content under ``licences`` below ``folder``, which need not exist yet, unless it is private.
 
     Raises:
-        KnowledgeError: the graph holds licensed nodes, the folder is not private, and nobody asked for it.
+        KnowledgeError: a licence is not open, the folder is not private, and nobody asked for it.
     """
-    closed = closed_licences(graph)
+    closed = sorted(set(licences) - OPEN_LICENCES)
     if allow_licensed or not closed:
         return
     around = folder.expanduser().resolve()
@@ -53,11 +59,10 @@ def refuse_sharing(graph: KnowledgeGraph, folder: Path, *, allow_licensed: bool 
     in_git = next((place for place in places if (place / ".git").exists()), None)
     if in_git is None and any((place / PRIVATE_MARK).is_file() for place in places):
         return
-    names = ", ".join(f"{licence!r} ({count} nodes)" for licence, count in closed.items())
     why = f"which is in the git work tree {in_git}" if in_git else "which is not marked private"
     raise KnowledgeError(
         "a private folder for a graph with licensed content",
-        f"nodes under {names} for {around}, {why}",
+        f"content under {', '.join(map(repr, closed))} for {around}, {why}",
         f"Write into a folder outside git that holds an empty file {PRIVATE_MARK}, or give --allow-licensed if you may "
-        "share them.",
+        "share it.",
     )

@@ -108,7 +108,15 @@ def test_bad_input_ends_with_its_exit_code_and_leaves_nothing(data, graph, tmp_p
 def test_inspect(graph, capsys):
     assert main(["kg", "inspect", "Effusions", "--graph", str(graph)]) == 0
     shown = capsys.readouterr().out
-    for words in ("pleural effusion", "left costophrenic angle", "hydrothorax", "New England", "Apache-2.0", "count"):
+    for words in (
+        "pleural effusion",
+        "left costophrenic angle",
+        "hydrothorax",
+        "New England",
+        "Apache-2.0",
+        "count",
+        "not a medical device",
+    ):
         assert words in shown
     assert main(["kg", "inspect", "retrocardiac", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["atlas"]["kind"] == "zone"
@@ -186,3 +194,36 @@ def test_an_atlas_of_ones_own(data, tmp_path, capsys):
     capsys.readouterr()
     assert main(["kg", "atlas", str(mine)]) == 8
     assert "findings.yaml, line" in capsys.readouterr().err
+
+
+# Invented concepts in the layout of a UMLS release.
+RELEASE = {
+    "MRCONSO.RRF": (
+        "C9000001|ENG|P|L1|PF|S1|Y|A1||||SNOMEDCT_US|PT|1|Pleural effusion|0|N||\n"
+        "C9000002|ENG|P|L3|PF|S3|Y|A3||||SNOMEDCT_US|PT|2|Pleural cavity|0|N||\n"
+    ),
+    "MRREL.RRF": "C9000002|A3|SCUI|RO|C9000001|A1|SCUI|has_finding_site|R1||SNOMEDCT_US|SNOMEDCT_US|0|Y|N||\n",
+    "MRDEF.RRF": "",
+    "MRSTY.RRF": "C9000001|T047|B2|Invented|AT1||\nC9000002|T030|A2|Invented|AT2||\n",
+}
+
+
+def test_a_graph_by_umls_is_built_in_a_private_folder_alone(data, tmp_path, capsys):
+    meta, private = tmp_path / "META", tmp_path / "private"
+    for folder in (meta, private):
+        folder.mkdir()
+    for file, text in RELEASE.items():
+        (meta / file).write_text(text, encoding="utf-8")
+    (private / PRIVATE_MARK).touch()
+    database = private / "umls.sqlite"
+    assert main(["kg", "umls", "import", str(meta), "--out", str(database), "--release", "2099AA"]) == 0
+    capsys.readouterr()
+    assert built(data, tmp_path / "g.json", "--umls", str(database))[0] == 8
+    assert PRIVATE_MARK in capsys.readouterr().err
+    assert not (tmp_path / "g.json").exists()
+    code, graph = built(data, private / "g.json", "--umls", str(database))
+    assert code == 0
+    assert ("left pleural effusion", "located_in", "Pleural cavity") in graph.triplets
+    assert graph.nodes[graph.index["Pleural cavity"]].licence == "UMLS"
+    assert "rib fracture" in capsys.readouterr().err  # what this release does not know is told
+    assert built(data, private / "h.json", "--umls", str(database), "--relation", "is_a")[0] == 2

@@ -116,6 +116,13 @@ def test_nothing_is_related_to_an_unknown_or_unseen_finding(graph):
     assert graph.related(Phrase(text="scoliosis")) == set()
 
 
+def test_a_more_general_finding_stands_in_where_the_graph_has_no_other():
+    graph = build_graph([Phrase(text="left fracture")], ATLAS)
+    assert "left fracture" in names(graph, Phrase(text="left rib fracture"))
+    both = build_graph([Phrase(text="left fracture"), Phrase(text="left rib fracture")], ATLAS)
+    assert "left fracture" not in names(both, Phrase(text="left rib fracture"))
+
+
 def test_round_trip(graph, tmp_path):
     path = tmp_path / "graph.json"
     save_graph(graph, path)

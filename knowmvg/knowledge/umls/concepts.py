@@ -11,6 +11,8 @@ from knowmvg.knowledge.umls.relations import Kind
 # Vocabularies and term types whose wording comes first, those for radiology and anatomy before the general ones.
 SOURCE_ORDER = ("SNOMEDCT_US", "RADLEX", "FMA", "MSH", "NCI", "MTH")
 TERM_TYPE_ORDER = ("PT", "PN", "MH", "PEP", "SY", "ET", "FN")
+_SOURCE_PLACES = {source: place for place, source in enumerate(SOURCE_ORDER)}
+_TERM_TYPE_PLACES = {term_type: place for place, term_type in enumerate(TERM_TYPE_ORDER)}
 
 # Semantic types of places in the body. Those of cells, substances and systems locate nothing on an image.
 ANATOMY = frozenset({"T017", "T018", "T021", "T023", "T024", "T029", "T030"})
@@ -29,8 +31,8 @@ class Name:
     def order(self) -> tuple[int, int, bool, str, str, str]:
         """Lower is better: the vocabulary, the term type, UMLS's own preference, then the alphabet."""
         return (
-            _place(SOURCE_ORDER, self.source),
-            _place(TERM_TYPE_ORDER, self.term_type),
+            _SOURCE_PLACES.get(self.source, len(SOURCE_ORDER)),
+            _TERM_TYPE_PLACES.get(self.term_type, len(TERM_TYPE_ORDER)),
             not self.preferred,
             self.text.casefold(),
             self.source,
@@ -99,10 +101,6 @@ class Concepts(Protocol):
         ...
 
 
-def _place(order: tuple[str, ...], value: str) -> int:
-    return order.index(value) if value in order else len(order)
-
-
 def source_place(source: str) -> int:
     """The place of a vocabulary in the order of preference."""
-    return _place(SOURCE_ORDER, source)
+    return _SOURCE_PLACES.get(source, len(SOURCE_ORDER))

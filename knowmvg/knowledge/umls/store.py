@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -18,6 +19,12 @@ from knowmvg.knowledge.umls.terms import KEY_VERSION, normal_words, term_key
 
 _ADVICE = "Import the release with `knowmvg kg umls import`."
 MAX_TERM = 1000
+# All names, and all types, of the concepts that have a name with the key: a term may stand for dozens of concepts.
+_NAMES_OF_KEY = (
+    "SELECT cui, key = ?, text, sab, tty, preferred FROM name WHERE cui IN (SELECT cui FROM name WHERE key = ?)"
+)
+_TYPES_OF_KEY = "SELECT cui, tui FROM type WHERE cui IN (SELECT cui FROM name WHERE key = ?) ORDER BY cui, tui"
+_order = attrgetter("order")
 _CACHE_KIB = 32_768  # holds the inner pages of every tree
 
 
@@ -66,17 +73,21 @@ class UmlsStore:
         if len(term) > MAX_TERM:
             raise KnowledgeError(f"a term of at most {MAX_TERM} characters", f"{len(term)}", "Give a term, not a text.")
         key, words = term_key(term), normal_words(term)
+        names: dict[int, list[Name]] = {}
         found: dict[int, Name] = {}
-        rows = self._rows("SELECT cui, text, sab, tty, preferred FROM name WHERE key = ?", key)
-        for cui, *fields in rows:
+        for cui, same, *fields in self._rows(_NAMES_OF_KEY, key, key):
             name = self._named(*fields)
+            names.setdefault(cui, []).append(name)
             # two terms can share a key by chance
-            if normal_words(name.text) == words and (cui not in found or name.order < found[cui].order):
+            if same and normal_words(name.text) == words and (cui not in found or name.order < found[cui].order):
                 found[cui] = name
-        matches = []
-        for cui, matched in found.items():
-            best = self._best(cui)
-            matches.append(Match(cui_text(cui), best or matched, matched, self.types(cui_text(cui))))
+        types: dict[int, list[str]] = {}
+        for cui, tui in self._rows(_TYPES_OF_KEY, key):
+            types.setdefault(cui, []).append(tui_text(tui))
+        matches = [
+            Match(cui_text(cui), min(names[cui], key=_order), matched, tuple(types.get(cui, ())))
+            for cui, matched in found.items()
+        ]
         return sorted(matches, key=lambda match: (*match.matched.order[:3], match.cui))
 
     def name(self, cui: str) -> Name | None:
@@ -109,7 +120,7 @@ class UmlsStore:
 
     def _best(self, cui: int) -> Name | None:
         rows = self._rows("SELECT text, sab, tty, preferred FROM name WHERE cui = ?", cui)
-        return min((self._named(*row) for row in rows), key=lambda name: name.order, default=None)
+        return min((self._named(*row) for row in rows), key=_order, default=None)
 
     def _named(self, text: str, sab: int, tty: int, preferred: int) -> Name:
         return Name(text, self._labels[sab], self._labels[tty], bool(preferred))

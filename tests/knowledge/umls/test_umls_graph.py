@@ -115,6 +115,7 @@ def test_order_of_phrases_and_repetition_do_not_matter(release, opened, tmp_path
     texts = ["left pleural effusion", "consolidation", "cardiomegaly", "right lower lobe consolidation"]
     graph = build(store, *texts).graph
     assert build(store, *reversed(texts)).graph == graph
+    (tmp_path / ".knowmvg-private").touch()  # licensed content is written into such a folder only
     save_graph(graph, tmp_path / "graph.json")
     assert load_graph(tmp_path / "graph.json") == graph
     assert graph.related(Phrase(text="left pleural effusion"))

@@ -9,6 +9,7 @@ from knowmvg.interfaces.cli.kg.build import build
 from knowmvg.interfaces.cli.kg.diff import diff
 from knowmvg.interfaces.cli.kg.export import export
 from knowmvg.interfaces.cli.kg.inspect import inspect
+from knowmvg.interfaces.cli.kg_umls import umls
 
 kg = typer.Typer(no_args_is_help=True, help="Build the knowledge graph and look into it.", add_completion=False)
 
@@ -23,3 +24,4 @@ kg.command("inspect")(inspect)
 kg.command("diff")(diff)
 kg.command("export")(export)
 kg.command("atlas")(atlas)
+kg.add_typer(umls, name="umls")

@@ -10,6 +10,7 @@ import typer
 
 from knowmvg.core.errors import KnowledgeError, ManifestError, OutputError
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.kg_umls import located_by_umls
 from knowmvg.interfaces.cli.recorded import chosen
 
 _MANY = 10  # findings that the atlas lacks, at most, in the table
@@ -35,6 +36,15 @@ def build(
         typer.Option(help="Facts to hold: located_in, part_of, is_a; can be given again.", show_default="located_in"),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes.", show_default="one a core")] = None,
+    umls: Annotated[
+        Path | None,
+        typer.Option(help="Locate by UMLS instead: a database of `knowmvg kg umls import`.", show_default=False),
+    ] = None,
+    umls_api: Annotated[
+        Path | None,
+        typer.Option(help="Locate by the UMLS API instead: folder for its answers.", show_default=False),
+    ] = None,
+    umls_release: Annotated[str, typer.Option(help="The release to ask the API for.")] = "current",
     allow_licensed: Annotated[
         bool, typer.Option("--allow-licensed", help="Write licensed content where it can be shared. Mind its licence.")
     ] = False,
@@ -42,12 +52,13 @@ def build(
 ) -> None:
     """Build the knowledge graph of a data set from its training split.
 
-    Entities are read from the reports and labelled phrases of one split alone, and located by the atlas. See
-    docs/knowledge.md and docs/atlas.md.
+    Entities are read from the reports and labelled phrases of one split alone, and located by the atlas, or by a UMLS
+    release of your own. See docs/knowledge.md, docs/atlas.md and docs/umls.md.
     """
     from knowmvg.knowledge.build import graph_of
     from knowmvg.knowledge.entities import extract_entities
     from knowmvg.knowledge.graph import ENDS, LOCATED_IN, save_graph
+    from knowmvg.knowledge.licences import refuse_licences
     from knowmvg.knowledge.ontology import load_atlas
     from knowmvg.sources.harvest import Reader, Texts, harvest
     from knowmvg.sources.manifest import read_rows
@@ -59,7 +70,12 @@ def build(
         raise OutputError("a new file", f"one at {out}", "Give another path, or --overwrite.")
     if not out.parent.is_dir():
         raise OutputError("a file in an existing folder", f"no folder {out.parent}", "Make the folder first.")
+    by_umls = umls is not None or umls_api is not None
+    if by_umls and relations != {LOCATED_IN}:
+        raise typer.BadParameter("expected located_in alone with UMLS", param_hint="--relation")
     used = load_atlas(atlas)
+    licences = {used.licence, *(["UMLS"] if by_umls else [])}
+    refuse_licences(licences, out.parent, allow_licensed=allow_licensed)  # before the work, not after it
     reader = Reader(used, kinds, extract_entities)
     if extractor == "scispacy":
         from knowmvg.knowledge.spacy_entities import SpacyExtractor
@@ -74,7 +90,10 @@ def build(
     if found.entities and not kept:
         most = max(entity.count for entity in found.entities.values())
         raise KnowledgeError(f"entities that {min_count} phrases name", f"{most} at most", "Lower --min-count.")
-    graph = graph_of(kept, used, relations=[name for name in ENDS if name in relations])
+    if by_umls:
+        graph = located_by_umls(kept, used, database=umls, api=umls_api, release=umls_release)
+    else:
+        graph = graph_of(kept, used, relations=[name for name in ENDS if name in relations])
     save_graph(graph, out, allow_licensed=allow_licensed)
     table = console.plain_table("", "")
     for name, value in (

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.kg.graphs import open_graph
 
@@ -30,7 +31,7 @@ def inspect(
 
     known = inspect_term(term, load_atlas(atlas), None if graph is None else open_graph(graph))
     if as_json:
-        typer.echo(json.dumps(asdict(known), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(known) | {"notice": DISCLAIMER}, indent=1, ensure_ascii=False))
         return
     if known.atlas is not None:
         _show(known.atlas)
@@ -41,6 +42,7 @@ def inspect(
         _show(node)
     if len(known.nodes) > _MANY:
         console.out().print(f"\n... and {len(known.nodes) - _MANY} more; --json shows all")
+    console.out().print(Text(DISCLAIMER, "dim"))
 
 
 def _show(facts: dict[str, Any]) -> None:
