@@ -77,6 +77,7 @@ class ReportLanguage(_Row):
     relating: tuple[str, ...]
     changing: tuple[str, ...]
     shadows: tuple[str, ...]
+    of_both_lungs: tuple[str, ...]
     once_a_side: tuple[str, ...]
     with_low_volumes: tuple[str, ...]
     resuming: tuple[str, ...]
