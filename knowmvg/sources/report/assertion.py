@@ -28,6 +28,7 @@ _LIST_ENDS = (CueKind.ABSENT, CueKind.STOP)
 _NEAR = 4  # a cue that reaches no more words stays between its commas: "opacity, atelectasis versus scarring"
 _SINGULAR = frozenset(["is", "was", "has"])
 _FINITE = frozenset(["is", "are", "was", "were", "has", "have"])
+_ADDED = frozenset(["associated", "accompanying", "additional", "other"])
 _RELATIVES = frozenset(["that", "which", "who"])
 
 Cue = Match[CueRule]
@@ -78,7 +79,7 @@ class CueReader:
             word = self._words[place]
             if word.is_mark and place == cue.last:
                 return False
-            if word.lemma == "with" and (verb or self._adds_after(cue, rule, place)):
+            if word.lemma == "with" and (verb or self._adds_after(cue, place)):
                 return False
             if word.raw in _FINITE and finite:  # "no effusion is seen the bones are osteopenic"
                 return False
@@ -95,10 +96,11 @@ class CueReader:
             listed = listed or word.lemma in _DISJUNCTIONS
         return True
 
-    def _adds_after(self, cue: Cue, rule: CueRule, place: int) -> bool:
+    def _adds_after(self, cue: Cue, place: int) -> bool:
         """Whether "with" adds something to what a cue denied or doubted: "no edema with small effusion"."""
         named = bisect_right(self._named, cue.last) < bisect_right(self._named, place)
-        return named and (rule.kind is CueKind.POSSIBLE or self._starts_statement(place + 1))
+        following = self._words[place + 1].lemma if place + 1 < len(self._words) else ""
+        return named and self._starts_statement(place + 1 + (following in _ADDED))
 
     def _runs_on(self, cue: Cue, place: int) -> bool:
         """Whether a statement starts right after a mention, without a mark: "no pneumothorax small effusion"."""
@@ -128,7 +130,8 @@ class CueReader:
         if self._stopped(mention.last, cue.first, None):
             return False
         between = {word.lemma for word in self._words[mention.last : cue.first]}
-        if "," in between and (rule.reach <= _NEAR or self._is_apart(mention, cue, between)):
+        doubted = rule.kind is CueKind.POSSIBLE
+        if "," in between and (rule.reach <= _NEAR or (doubted and self._is_apart(mention, cue, between))):
             return False
         if mention.device and rule.kind in (CueKind.ABSENT, CueKind.POSSIBLE) and between & ends():
             return False  # "enteric tube, tip not seen"
@@ -136,7 +139,7 @@ class CueReader:
         return not (singular and between & {"and", ","}) and not between & {"with", "without", "no"}
 
     def _is_apart(self, mention: Mention, cue: Cue, between: Set[str]) -> bool:
-        """Whether the cue is that of a later mention alone: "atelectasis, pneumonia not excluded"."""
+        """Whether a doubt is that of a later mention alone: "atelectasis, pneumonia not excluded"."""
         later = bisect_left(self._begun, mention.last) < bisect_left(self._begun, cue.first)
         return later and not between & {"and", "or", "nor", "/"}
 

@@ -17,6 +17,7 @@ from knowmvg.sources.report.word_classes import relating
 _POINTERS = frozenset(["the", "this", "these", "that", "those", "said"])
 _FIRST_WORDS = 3
 MAX_BEFORE = 20
+_LOW_VOLUMES = "hypoinflation"
 
 Where = tuple[Side, str | None]
 Known = dict[str, dict[Section, set[Where]]]  # finding to the places that a section names
@@ -49,16 +50,22 @@ def spread(sentences: Sequence[SentenceReading]) -> list[SentenceReading]:
     """The sentences with places filled in where the text names them elsewhere, in this order:
 
     the sentence before, where this one takes it up ("This may be pneumonia", "the effusion", "adjacent atelectasis"),
-    else the same finding in another section, where all its phrases are on one side.
+    else the same finding in another section, where all its phrases are on one side,
+    else both sides for what only both can hold: "effusions", and basal atelectasis where the lung volumes are low.
     """
     if not any(_lacks_side(reading) for sentence in sentences for reading in sentence.readings):
         return list(sentences)
     known = _named_places(sentences)
+    low = any(
+        reading.mention.finding == _LOW_VOLUMES and reading.assertion.placed
+        for sentence in sentences
+        for reading in sentence.readings
+    )
     done: list[SentenceReading] = []
     before: SentenceReading | None = None
     for sentence in sentences:
         if any(_lacks_side(reading) for reading in sentence.readings):
-            sentence = _filled(sentence, before, known)
+            sentence = _filled(sentence, before, known, low)
         before = sentence if sentence.readings else None
         done.append(sentence)
     return done
@@ -74,13 +81,15 @@ def _named_places(sentences: Iterable[SentenceReading]) -> Known:
     return known
 
 
-def _filled(sentence: SentenceReading, before: SentenceReading | None, known: Known) -> SentenceReading:
+def _filled(sentence: SentenceReading, before: SentenceReading | None, known: Known, low: bool) -> SentenceReading:
     if before is not None and before.sentence.section is not sentence.sentence.section:
         before = None
     filled = []
     for reading in sentence.readings:
         if _lacks_side(reading):
             taken = _taken_up(sentence, reading, before) or _named_elsewhere(sentence, reading, known)
+            if taken is None and known.keys().isdisjoint({reading.mention.finding}):
+                taken = _on_both_sides(sentence.words, reading, low)
             if taken is not None:
                 side, zone = taken
                 reading = replace(reading, place=replace(reading.place, side=side, zone=reading.place.zone or zone))
@@ -108,13 +117,28 @@ def _taken_up(sentence: SentenceReading, reading: Reading, before: SentenceReadi
 
 
 def _named_elsewhere(sentence: SentenceReading, reading: Reading, known: Known) -> Where | None:
-    """The place of the same finding in other sections, where they agree on it and on the zone, if this names one."""
-    sections = known.get(reading.mention.finding, {})
-    if sentence.sentence.section in sections:
+    """The place of the same finding in other sections, where they agree on it and on the zone, if this names one.
+
+    A shadow of the lung that is nowhere placed by its own name takes the place that others have: an opacity in the
+    findings is the pneumonia of the impression.
+    """
+    name = reading.mention.finding
+    shadows = load_language().shadows
+    names = (name,) if name in known or name not in shadows else shadows
+    named = [(section, place) for one in names for section, group in known.get(one, {}).items() for place in group]
+    if any(section is sentence.sentence.section for section, _ in named):
         return None
-    places = {place for group in sections.values() for place in group}
+    places = {place for _, place in named}
     zones = {zone for _, zone in places}
     return _one_place(places) if reading.place.zone in {None, *zones} else None
+
+
+def _on_both_sides(words: Sequence[Word], reading: Reading, low: bool) -> Where | None:
+    """Both sides where nothing names one but the finding cannot be on one alone; ``low``: the lung volumes are low."""
+    name, noun = reading.mention.finding, words[reading.mention.last - 1]
+    plural = name in load_language().once_a_side and noun.raw.endswith("s") and noun.raw != noun.lemma
+    dependent = low and reading.place.zone == "basal" and name in load_language().with_low_volumes
+    return (Side.BILATERAL, None) if plural or dependent else None
 
 
 def _agreed(readings: Iterable[Reading]) -> Where | None:

@@ -70,7 +70,7 @@ def _joins(words: Sequence[Word], earlier: int, start: int) -> bool:
 def _is_foreign(words: Sequence[Word], first: int, last: int, limit: int) -> bool:
     """Whether words before an "and" place another finding: "fluid on the left and cardiomegaly"."""
     run = {word.lemma for word in words[first:last]}
-    linked = first > 0 and words[first - 1].lemma in links()
+    linked = 0 < limit < first and words[first - 1].lemma in links()
     adjoins = 0 < limit == first
     return (bool(run & place_words()) and (linked or adjoins)) or (limit > 0 and bool(run & anatomy()))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from knowmvg.core.records import Side
+from knowmvg.knowledge.language import load_language
 from knowmvg.knowledge.patterns import Word
 from knowmvg.sources.report.extents import find_extents
 from knowmvg.sources.report.location import PlaceNames
@@ -23,7 +24,8 @@ class Place:
     """Words ``[first, last)`` of a phrase, with the side and the zone that they name.
 
     ``follows`` says that the side stands after the noun, as in "opacity in the left base"; ``open`` that the phrase may
-    take the place of another: it is that of a finding, has a side and is not denied as normal.
+    take the place of another: it is that of a finding, has a side and is not denied as normal; ``wide`` that it is as
+    a rule on both sides and takes none from a neighbour.
     """
 
     first: int
@@ -32,6 +34,7 @@ class Place:
     zone: str | None = None
     follows: bool = False
     open: bool = True
+    wide: bool = False
 
 
 def locate(words: Sequence[Word], mentions: Sequence[Mention]) -> list[Place]:
@@ -63,7 +66,8 @@ def _own_place(words: Sequence[Word], names: PlaceNames, mention: Mention, first
     side, zone = names.within(first, last)
     if mention.normal:  # "the lungs are clear" denies nothing on both sides alone
         return Place(first, last, None if side is Side.BILATERAL else side, open=False)
-    return Place(first, last, side, zone, follows=names.within(mention.last, last)[0] is not None)
+    follows = names.within(mention.last, last)[0] is not None
+    return Place(first, last, side, zone, follows, wide=mention.finding in load_language().of_both_lungs)
 
 
 def carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
@@ -71,14 +75,17 @@ def carry(words: Sequence[Word], places: Sequence[Place]) -> list[Place]:
     carried = list(places)
     for number in range(len(carried) - 2, -1, -1):
         here, after = carried[number], carried[number + 1]
-        if here.open and here.side is None and after.open and after.follows and _between(words, here, after) <= _ALIKE:
+        if _takes(here, after) and after.follows and _between(words, here, after) <= _ALIKE:
             carried[number] = replace(here, side=after.side, zone=here.zone or after.zone, follows=True)
     for number in range(1, len(carried)):
         before, here = carried[number - 1], carried[number]
-        lacks = here.open and here.side is None and before.open and before.side is not None
-        if lacks and _between(words, before, here) <= carriers():
+        if _takes(here, before) and _between(words, before, here) <= carriers():
             carried[number] = replace(here, side=before.side, zone=here.zone or before.zone)
     return carried
+
+
+def _takes(here: Place, other: Place) -> bool:
+    return here.open and here.side is None and not here.wide and other.open and other.side is not None
 
 
 def _between(words: Sequence[Word], before: Place, after: Place) -> set[str]:

@@ -1,10 +1,10 @@
 """A report to its diagnostic phrases: sections, sentences, mentions, assertion and place, joined.
 
-The reader is plain Python over a lexicon and rules in YAML, without spaCy: it reads about 1,000 reports a second on one
-core and reaches macro-F1 0.90 against the index of 1,000 Open-i reports, 0.93 on the 400 that its rules were not
-developed on (keywords with a negation window: 0.82; ``benchmarks/reports.py``), while spaCy with negspaCy would add
-2.6 s to every start and 200 MB to every installation and still leave sections, resolved, prior and hedged findings and
-places to own rules.
+The reader is plain Python over a lexicon and rules in YAML, without spaCy: it reads more than 1,000 reports a second on
+one core and reaches macro-F1 0.91 against the index of 1,000 Open-i reports, 0.94 on the 400 that its rules were not
+developed on (keywords with a negation window: 0.82; docs/reports.md), while spaCy with negspaCy would add 2.6 s to each
+start and 200 MB to every installation and still leave sections, resolved, prior and hedged findings and places to own
+rules.
 """
 
 from __future__ import annotations
