@@ -57,12 +57,12 @@ def prepare(
         overwrite: replace ``out`` if it is a data set already.
         verify_images: compare each image with its published digest, which reads every image in full.
         transform: changes each row after its checks (its text, say), or drops it with ``None``.
-        assign: given how many studies each patient has, the split of each patient; without it rows keep their own.
+        assign: shown all rows once, gives what names the split of a row; without it rows keep their own.
         made_with: how the two were chosen, for the notes; another choice does not take up an earlier run.
         progress: called with a stage, how much of it is done and, if known, of how much.
 
     Raises:
-        ManifestError: a fault without ``skip_faulty``, with its file and row; no study at all; a patient in no split.
+        ManifestError: a fault without ``skip_faulty``, with its file and row; no study at all.
         OutputError: ``out`` is taken or cannot be written.
     """
     check_free(out, overwrite=overwrite)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +11,7 @@ from typing import TypeAlias
 from knowmvg import __version__
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.datasets.reader import DatasetReader
+from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.prepare.collect import TOLD_EVERY, Progress
 from knowmvg.sources.prepare.journal import FAULTS, NOTE, ROWS, Journal
 from knowmvg.sources.prepare.plot import write_plot
@@ -19,7 +19,7 @@ from knowmvg.sources.prepare.summary import to_markdown
 from knowmvg.sources.prepare.tally import Tally
 from knowmvg.sources.prepared import DATASET_FILE, PreparedNotes
 
-SplitAssignment: TypeAlias = Callable[[Mapping[str, int]], Mapping[str, str]]
+SplitAssignment: TypeAlias = Callable[[Iterable[StudyRow]], Callable[[StudyRow], str]]
 
 WRITING = "counting and writing"
 MANIFEST = "manifest.partial.jsonl"
@@ -37,36 +37,26 @@ class Written:
 def write_manifest(part: Path, journal: Journal, assign: SplitAssignment | None, told: Progress) -> Written:
     """Write the rows of the journal with their splits, and count them.
 
-    Raises ``ManifestError`` where there is no row, or a patient without a split.
+    Raises ``ManifestError`` where there is no row, and what ``assign`` raises.
     """
-    splits = None
-    total = 0
-    patients: Counter[str] = Counter()
-    if assign is not None:
-        patients.update(row.patient for row in journal.rows())
-        splits, total = assign(patients), patients.total()
+    split_of = assign(journal.rows()) if assign else None
     tally, content, ids = Tally(), hashlib.sha256(), hashlib.sha256()
     count = 0
     with (part / MANIFEST).open("wb") as manifest:
         for count, row in enumerate(journal.rows(), 1):
-            placed = row if splits is None else row.model_copy(update={"split": _split_of(row.patient, splits)})
+            placed = row if split_of is None else row.model_copy(update={"split": split_of(row)})
             line = placed.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n"
             manifest.write(line)
             content.update(line)
             ids.update(placed.id.encode() + b"\n")
             tally.add(placed)
             if count % TOLD_EVERY == 0:
-                told(WRITING, count, total or None)
+                told(WRITING, count, None)
     told(WRITING, count, count)
     if count == 0:
+        (part / NOTE).unlink()  # a later run looks at everything again
         raise ManifestError("at least one study", "none", "Check --root and --images; see the faults of the source.")
     return Written(tally, content.hexdigest(), ids.hexdigest())
-
-
-def _split_of(patient: str, splits: Mapping[str, str]) -> str:
-    if patient not in splits:
-        raise ManifestError("a split for each patient", f"none for {patient}", "Complete the list of the splits.")
-    return splits[patient]
 
 
 def notes_of(
@@ -104,5 +94,7 @@ def complete(part: Path, notes: PreparedNotes, tally: Tally) -> None:
     (part / DATASET_FILE).write_text(text + "\n", encoding="utf-8")
     (part / "summary.md").write_text(to_markdown(notes, tally), encoding="utf-8")
     write_plot(part / "summary.png", notes, tally)
+    if notes.credentialed:
+        (part / ".gitignore").write_text("*\n", encoding="utf-8")  # so that it enters no repository by accident
     for name in (ROWS, NOTE):
         (part / name).unlink()

@@ -257,6 +257,11 @@ def test_no_study_at_all_is_an_error(images, out):
     with pytest.raises(ManifestError, match="at least one study"):
         prepare(FakeReader([], images), out)
     assert not out.exists()
+    late = study(0, image="late.png")
+    with pytest.raises(ManifestError, match="at least one study"):
+        prepare(reader_of(images, late), out, skip_faulty=True)
+    picture(images / "late.png")
+    assert prepare(reader_of(images, late), out, skip_faulty=True).taken_up == 0
 
 
 def test_what_lies_at_the_target_is_not_replaced_unasked(images, out):
@@ -349,19 +354,14 @@ def test_rows_can_be_changed_and_dropped_on_the_way(images, out):
     assert "text phrase" in (out / "summary.md").read_text()
 
 
-def test_splits_are_assigned_to_patients(images, out):
-    asked = {}
+def test_splits_are_assigned_by_what_has_seen_all_rows(images, out):
+    def learn(rows):
+        splits = dict(zip(sorted({row.patient for row in rows}), ("train", "val", "test"), strict=True))
+        return lambda row: splits[row.patient]
 
-    def assign(patients):
-        asked.update(patients)
-        return {"p0": "train", "p1": "val", "p2": "test"}
-
-    result = prepare(reader_of(images), out, assign=assign)
-    assert asked == {"p0": 2, "p1": 2, "p2": 2}
+    result = prepare(reader_of(images), out, assign=learn)
     assert [row.split for row in read_rows(out)] == ["train", "train", "val", "val", "test", "test"]
     assert list(result.notes.counts) == ["train", "val", "test"]
-    with pytest.raises(ManifestError, match="none for p1"):
-        prepare(reader_of(images), out.with_name("more"), assign=lambda patients: {"p0": "train"})
 
 
 def test_annotation_files_are_compared_with_their_published_digests(images, out, tmp_path):

@@ -53,6 +53,7 @@ def test_settings_of_the_data_set_stand_in_its_notes(tmp_path, capsys):
     notes = json.loads((out / "dataset.json").read_text())
     assert notes["made_with"] == {"split": "mimic", "version": "0.1"}
     assert notes["credentialed"]
+    assert (out / ".gitignore").read_text() == "*\n"
     assert "Credentialed data" in shown.err
     assert "mild" not in shown.out + shown.err
     (study,) = LabelledStudies(out, "val")
