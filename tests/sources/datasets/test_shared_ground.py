@@ -13,12 +13,11 @@ from knowmvg.core.boxes import as_boxes
 from knowmvg.core.errors import KnowledgeError, ManifestError
 from knowmvg.core.records import Assertion, Side
 from knowmvg.knowledge.lexicon import load_lexicon
-from knowmvg.sources.datasets import SOURCES, json_lists
+from knowmvg.sources.datasets import SOURCES, chestxray8, json_lists, ms_cxr
 from knowmvg.sources.datasets.categories import CATEGORIES_SCHEMA, categories_of, finding_named, parse_categories
 from knowmvg.sources.datasets.fusing import fuse
 from knowmvg.sources.datasets.gathering import Gathering
 from knowmvg.sources.datasets.json_lists import read_list, read_object
-from knowmvg.sources.datasets.ms_cxr import FINDINGS
 from knowmvg.sources.datasets.phrase_rows import mentioned_findings, only_finding, phrase_row, with_report
 from knowmvg.sources.datasets.vindr_tables import DISEASES
 
@@ -27,13 +26,14 @@ SOURCE = "Somebody, Some Journal 2020"
 
 def test_every_mapped_finding_is_in_the_lexicon() -> None:
     known = load_lexicon().by_name()
-    for name in ("ms-cxr", "vindr-cxr", "padchest-gr"):
+    for name in ("ms-cxr", "chestx-ray8", "vindr-cxr", "padchest-gr"):
         findings = categories_of(name).findings.values()
         assert {finding for finding in findings if finding is not None} <= known.keys()
 
 
 def test_the_tables_agree_with_the_readers() -> None:
-    assert {name: categories_of("ms-cxr").finding(name) for name in FINDINGS} == FINDINGS
+    for name, findings in (("ms-cxr", ms_cxr.FINDINGS), ("chestx-ray8", chestxray8.FINDINGS)):
+        assert {category: categories_of(name).finding(category) for category in findings} == findings
     assert all(categories_of("vindr-cxr").knows(name) for name in DISEASES)
 
 

@@ -13,8 +13,8 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.sources.datasets import open_reader
 from knowmvg.sources.datasets.reader import DatasetReader, Places
-from knowmvg.sources.manifest import load_study, read_rows
-from knowmvg.sources.prepare.run import prepare
+from knowmvg.sources.manifest import load_study
+from knowmvg.sources.prepare.checks import RowChecks
 
 TRAIN = ["image_id", "rad_id", "class_name", "x_min", "y_min", "x_max", "y_max"]
 TEST = ["image_id", "class_name", "x_min", "y_min", "x_max", "y_max"]
@@ -251,14 +251,16 @@ def write_dicom(path: Path, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["dicom", "png"])
-def test_prepared_and_loaded(release: Release, tmp_path: Path, suffix: str) -> None:
+def test_images_checked_and_loaded(release: Release, suffix: str) -> None:
     release.test += [["t1", EFFUSION, 50, 20, 70, 40]]
     if suffix == "png":
         picture(release.root / "test" / "t1.png", (64, 48))
     else:
         write_dicom(release.root / "test" / "t1.dicom", (64, 48))
-    prepare(release.open(suffix=suffix), tmp_path / "out")
-    (row,) = read_rows(tmp_path / "out")
+    reader = release.open(suffix=suffix)
+    (row,), _ = read_all(reader)
+    row, faults = RowChecks(reader.image_root)(row)
+    assert [fault.kind for fault in faults] == ["box outside"]
     assert (row.image, row.width, row.height) == (f"test/t1.{suffix}", 64, 48)
     assert row.phrases[0].boxes == ((50.0, 20.0, 64.0, 40.0),), "clipped to the image"
-    assert load_study(tmp_path / "out", row).image.size == (64, 48)
+    assert load_study(reader.image_root, row).image.size == (64, 48)
