@@ -21,9 +21,9 @@ from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
+from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.leaderboard import leaderboard
 from knowmvg.interfaces.cli.leaks import leaks
-from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.prepare import prepare
 from knowmvg.interfaces.cli.read import read

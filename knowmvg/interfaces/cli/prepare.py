@@ -59,6 +59,7 @@ def prepare(
     """
     from knowmvg.sources.prepare import prepare as prepare_rows  # matplotlib takes a second to import
     from knowmvg.sources.splits.assign import ByShares
+    from knowmvg.sources.splits.resplit import resplit
     from knowmvg.sources.splits.shares import Shares
 
     chosen = _pairs(settings or [])
@@ -77,6 +78,8 @@ def prepare(
             made_with=chosen,
             progress=progress,
         )
+    if division is not None:  # the rows have their splits; now the lists of who is where
+        resplit(out, division, published=False)
     _show(prepared)
     files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
     command = f"knowmvg train recipes/demo.yaml data.folder={out}"

@@ -11,6 +11,7 @@ from knowmvg.core.errors import ManifestError
 from knowmvg.core.records import normalised
 from knowmvg.knowledge.patterns import split_words
 from knowmvg.sources.manifest import StudyRow
+from knowmvg.sources.prepared import image_path
 from knowmvg.sources.report import read_report
 
 MIN_SENTENCE_WORDS = 4
@@ -23,8 +24,8 @@ def digest(data: bytes) -> int:
 
 
 def image_file(folder: Path, row: StudyRow) -> Path:
-    """The file of a row's image."""
-    return folder / row.image
+    """The file of a row's image, wherever a prepared folder keeps it."""
+    return image_path(folder, row.image)
 
 
 def path_key(folder: Path, row: StudyRow) -> int:

@@ -29,9 +29,14 @@ class Unit(StrEnum):
     IMAGE = "image"
 
 
+def usual_split(published: str) -> Split | None:
+    """A data set's own word for a split (``validate``, ``Training``) as ours; ``None`` for any other word."""
+    return _OFFICIAL.get(published.strip().casefold())
+
+
 def official_split(published: str) -> Split:
-    """A data set's own word for a split (``validate``, ``Training``) as ours; ``ManifestError`` for any other word."""
-    split = _OFFICIAL.get(published.strip().casefold())
+    """``usual_split``, or a ``ManifestError`` for another word."""
+    split = usual_split(published)
     if split is None:
         raise ManifestError(
             "train, validate or test, or a usual word for one of them",

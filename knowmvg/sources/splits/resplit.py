@@ -52,7 +52,9 @@ def official(folder: Path) -> Official:
     return Official()
 
 
-def resplit(folder: Path, division: Division, *, salted: bool = False, salt: bytes | None = None) -> Resplit:
+def resplit(
+    folder: Path, division: Division, *, salted: bool = False, salt: bytes | None = None, published: bool = True
+) -> Resplit:
     """Divide the studies of ``folder`` and write ``manifest.jsonl``, ``splits/*.txt`` and ``splits.json``.
 
     Args:
@@ -60,13 +62,14 @@ def resplit(folder: Path, division: Division, *, salted: bool = False, salt: byt
         division: who goes where.
         salted: also publish hashed ids, in ``splits/shared``, under ``salt`` or a new one in ``splits/salt.txt``.
         salt: see ``salted``.
+        published: whether splits that the folder may have are those of the data set, which are then kept.
 
     Raises:
         ManifestError, OutputError: the data do not follow the schema or cannot be divided; nothing was changed.
     """
     split_of = division.learn(read_rows(folder))
     facts = division.facts()
-    keeps = not (folder / "splits" / "official").is_dir() and _kind(folder) in (None, "official")
+    keeps = published and not (folder / "splits" / "official").is_dir() and _kind(folder) in (None, "official")
     unit, tally, state = Unit(facts["unit"]), Tally(), hashlib.sha256()
     named: dict[str, set[str]] = defaultdict(set)
     before: dict[str, set[str]] = defaultdict(set)

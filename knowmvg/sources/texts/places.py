@@ -83,11 +83,9 @@ def _named(words: Sequence[Word]) -> dict[int, str]:
 
 def _places(words: Sequence[Word], named: dict[int, str]) -> frozenset[int]:
     found: set[int] = set()
-    for match in _sides().find(words):
-        span = range(match.first, match.last)
-        follower = words[match.last].lemma if match.last < len(words) else ""
-        if not follower.startswith(("ventric", "atri")):
-            found.update(span)
+    for match in _sides().find_longest(words):
+        if "none" not in match.values:
+            found.update(range(match.first, match.last))
     for zone in _zones().find(words):
         span = range(zone.first, zone.last)
         if not any(k in named and words[k].lemma in _literals(named[k]) for k in span):
@@ -185,7 +183,7 @@ def _instead(words: Sequence[Word], first: int, last: int) -> str:
 
 
 @cache
-def _sides() -> PatternTrie[Side]:
+def _sides() -> PatternTrie[Side | Literal["none"]]:
     return PatternTrie((phrase, side) for side, phrases in load_language().places.items() for phrase in phrases)
 
 

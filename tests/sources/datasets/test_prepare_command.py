@@ -97,6 +97,8 @@ def test_a_set_without_splits_is_divided_by_patients(tmp_path, capsys):
     assert [len(found) for found in patients.values()] == [7, 1, 2]
     assert len(set.union(*patients.values())) == 10
     assert json.loads((out / "dataset.json").read_text())["made_with"] == {"splits": "7:1:2 of patients, seed 4"}
+    assert len((out / "splits" / "train.txt").read_text().split()) == 7
+    assert not (out / "splits" / "official").exists()
     capsys.readouterr()
     assert main([*command, "--ratio", "7:x:2", "--overwrite"]) != 0
     assert "expected" in capsys.readouterr().err
