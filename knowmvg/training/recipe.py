@@ -151,6 +151,11 @@ class KnowledgePart(_Part):
     query: Literal["box", "state", "answer"] = "box"
     """`H_out` of equation 8: the projected `<BOX>` embedding, the hidden state before its projection, or the projected
     mean of the states of the whole answer"""
+    graph: Path | None = None
+    """a graph of your own (`knowmvg kg build`, from UMLS say); null builds one from the training split and the open
+    atlas"""
+    allow_licensed: bool = False
+    """write a model whose graph holds licensed content into a folder that is not private (docs/knowledge.md)"""
     control: Literal["none", "random-graph", "permuted-texts"] = "none"
     """what stands in for the graph, drawn by `seed`: a random one of the same shape, or its own with the texts of its
     nodes permuted. A model that uses what the graph says is better without"""
@@ -163,7 +168,7 @@ class KnowledgePart(_Part):
 
     def model_values(self) -> dict[str, Any]:
         """The keys that are a part of the model, those of nn.knowledge_prompts.KnowledgeConfig."""
-        return self.model_dump(exclude={"texts", "control"})
+        return self.model_dump(exclude={"texts", "graph", "allow_licensed", "control"})
 
 
 class VariantPart(_Part):

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -31,6 +33,7 @@ from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.controls import permuted_texts, random_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
+from knowmvg.knowledge.licences import refuse_sharing
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
@@ -80,13 +83,28 @@ class Workplace:
         """The folder of a shared stage, named by a hash of what it depends on."""
         recipe = self.recipe
         depends: tuple[object, ...] = {
-            "words": (recipe.language.vocabulary,),
-            "language": (recipe.language, recipe.image_encoder.channels, recipe.image_encoder.canvas),
+            "words": (recipe.language.vocabulary, _atlas_fingerprint()),
+            "language": (
+                recipe.language,
+                recipe.image_encoder.channels,
+                recipe.image_encoder.canvas,
+                _atlas_fingerprint(),  # whose words the tokenizer knows
+            ),
             "segmenter": (recipe.image_encoder, recipe.segmenter),
             "features": (recipe.image_encoder, recipe.segmenter),
         }[stage]
         text = json.dumps([stage, self.fingerprint, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@cache
+def _atlas_fingerprint() -> str:
+    return sha256_of(load_atlas())
+
+
+def sha256_of(knowledge: BaseModel) -> str:
+    """The SHA-256 of an atlas or a graph, equal for equal content."""
+    return hashlib.sha256(knowledge.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
 def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("runs"), report: Report = print) -> Path:
@@ -104,20 +122,36 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     folder = runs / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, folder / "recipe.yaml")
+    own_graph = _own_graph(recipe, folder)
     with _timed(folder, "data"):
         work = _open_data(recipe, runs / "parts", report)
     tokenizer, graph = _words(work)
+    graph = own_graph or graph
     language = _language(work, tokenizer)
     encoder_task = _segmenter(work)
     cache = _features(work, encoder_task)
     with _timed(folder, "train"):
         grounder = _assemble(work, tokenizer, graph, language, encoder_task)
         best = _teach(work, grounder, cache, folder)
-    facts = _facts(recipe, work, folder, best)
-    save_grounder(grounder, folder / "model", facts)
+    facts = _facts(recipe, work, folder, grounder.graph, best)
+    save_grounder(grounder, folder / "model", facts, allow_licensed=_may_share(recipe))
     _write_json(folder / "run.json", facts)
     report(f"saved {folder / 'model'}")
     return folder
+
+
+def _own_graph(recipe: Recipe, folder: Path) -> KnowledgeGraph | None:
+    """The graph that the recipe names, if it does; one that may not be saved with the model is refused now."""
+    knowledge = recipe.variant.knowledge
+    if knowledge is None or knowledge.graph is None:
+        return None
+    graph = load_graph(knowledge.graph)
+    refuse_sharing(graph, folder, allow_licensed=_may_share(recipe))
+    return graph
+
+
+def _may_share(recipe: Recipe) -> bool:
+    return recipe.variant.knowledge is not None and recipe.variant.knowledge.allow_licensed
 
 
 @contextmanager
@@ -377,7 +411,9 @@ def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example
     return grounder.example(load_study(folder, row, masks=True)).without_canvas()
 
 
-def _facts(recipe: Recipe, work: Workplace, folder: Path, best: dict[str, float]) -> dict[str, Any]:
+def _facts(
+    recipe: Recipe, work: Workplace, folder: Path, graph: KnowledgeGraph, best: dict[str, float]
+) -> dict[str, Any]:
     """What a card says of a run; the seconds of shared stages are those of the run that made them."""
     seconds = _seconds(folder)
     for stage in ("language", "segmenter", "features"):
@@ -385,6 +421,7 @@ def _facts(recipe: Recipe, work: Workplace, folder: Path, best: dict[str, float]
     return {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "data_fingerprint": work.fingerprint,
+        "knowledge": sha256_of(graph),
         "train_studies": len(work.train),
         "validation": {name: round(value, 4) for name, value in best.items()},
         "seconds": seconds,
