@@ -51,7 +51,7 @@ figures: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/metrics.py --json results/metrics.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --json results/coverage.json
 	if [ -f $(REAL_DATA)/openi_reports/reports.jsonl ]; then \
-		$(BIN)/python benchmarks/reports.py --data $(REAL_DATA)/openi_reports/reports.jsonl --json results/reports.json; fi
+		$(BIN)/python benchmarks/reports.py --data $(REAL_DATA)/openi_reports/reports.jsonl --phenomena --json results/reports.json; fi
 	if [ -d $(REAL_DATA)/nih_bbox ]; then \
 		$(BIN)/python benchmarks/real.py --data $(REAL_DATA) --model $(MODEL) --json results/real.json; fi
 	$(BIN)/python benchmarks/readme_figures.py
