@@ -36,6 +36,8 @@ class DataPart(_Part):
     """side of the simulated images in pixels"""
     splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
     """shares of train, val and test in the simulation; patients are disjoint"""
+    masked: Path | None = None
+    """a simulated data set (`knowmvg phantom`) for the pre-training of the frozen parts, where `folder` has no masks"""
     allow_leaks: bool = False
     """train although patients or images are in two splits (`knowmvg leaks`); every test on such data is invalid"""
 

@@ -78,6 +78,8 @@ class Workplace:
     valid: list[StudyRow]
     fingerprint: str
     report: Report
+    masked: tuple[Path, list[StudyRow], list[StudyRow]]
+    """The data set of the frozen parts: its folder and its rows for training and validation."""
 
     def folder(self, stage: str) -> Path:
         """The folder of a shared stage, named by a hash of what it depends on."""
@@ -93,7 +95,12 @@ class Workplace:
             "segmenter": (recipe.image_encoder, recipe.segmenter),
             "features": (recipe.image_encoder, recipe.segmenter),
         }[stage]
-        text = json.dumps([stage, self.fingerprint, recipe.parts_seed, *depends], sort_keys=True, default=str)
+        data = self.fingerprint
+        if recipe.data.masked is not None and stage == "segmenter":
+            data = _manifest_sha256(recipe.data.masked)  # runs on other data share what these taught
+        elif recipe.data.masked is not None and stage == "features":
+            depends += (_manifest_sha256(recipe.data.masked),)
+        text = json.dumps([stage, data, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -125,6 +132,7 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     own_graph = _own_graph(recipe, folder)
     with _timed(folder, "data"):
         work = _open_data(recipe, runs / "parts", report)
+    _need_masks(work)
     tokenizer, graph = _words(work)
     graph = own_graph or graph
     language = _language(work, tokenizer)
@@ -190,16 +198,37 @@ def _open_data(recipe: Recipe, parts: Path, report: Report) -> Workplace:
             splits=data.splits,
             progress=_every(report, 1000),
         )
-    rows = list(read_rows(data.folder))
+    train_rows, valid_rows = _divided(data.folder)
+    valid_rows = valid_rows[: recipe.validation_studies]
+    masked = (data.folder, train_rows, valid_rows)
+    if data.masked is not None:
+        learnt, checked = _divided(data.masked)
+        masked = (data.masked, learnt, checked[: recipe.validation_studies])
+    fingerprint = _manifest_sha256(data.folder)
+    refuse_leaks(data.folder, parts / f"leaks-{fingerprint[:12]}.json", report, allowed=data.allow_leaks)
+    return Workplace(recipe, parts, train_rows, valid_rows, fingerprint, report, masked)
+
+
+def _need_masks(work: Workplace) -> None:
+    folder, rows, _ = work.masked
+    if not any(row.masks for row in rows):
+        todo = "Name a simulated data set for the frozen parts: knowmvg phantom FOLDER, then data.masked=FOLDER."
+        raise ManifestError("masks in the training split", f"none in {folder}", todo)
+
+
+def _divided(folder: Path) -> tuple[list[StudyRow], list[StudyRow]]:
+    """The rows of a data set for training and for validation. Raises ``ManifestError`` where a split is empty."""
+    rows = list(read_rows(folder))
     train_rows = [row for row in rows if row.split == "train"]
     valid_rows = [row for row in rows if row.split == "val"]
     if not train_rows or not valid_rows:
-        raise ManifestError(
-            "studies in the splits train and val", f"{len(train_rows)} and {len(valid_rows)}", "Check the manifest."
-        )
-    fingerprint = hashlib.sha256((data.folder / "manifest.jsonl").read_bytes()).hexdigest()
-    refuse_leaks(data.folder, parts / f"leaks-{fingerprint[:12]}.json", report, allowed=data.allow_leaks)
-    return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, report)
+        found = f"{len(train_rows)} and {len(valid_rows)} in {folder}"
+        raise ManifestError("studies in the splits train and val", found, "Divide them: knowmvg splits FOLDER.")
+    return train_rows, valid_rows
+
+
+def _manifest_sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / "manifest.jsonl").read_bytes()).hexdigest()
 
 
 def _every(report: Report, step: int) -> Callable[[int, int], None]:
@@ -275,7 +304,8 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     recipe, part = work.recipe, work.recipe.segmenter
     folder = work.folder("segmenter")
     folder.mkdir(parents=True, exist_ok=True)
-    classes = sorted({name for row in work.train for name, _ in structures(row)})
+    place, train_rows, valid_rows = work.masked
+    classes = sorted({name for row in train_rows for name, _ in structures(row)})
     torch.manual_seed(recipe.parts_seed)
     encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
     task = SegmenterTask(encoder, build_segmenter(_prompt_config(recipe)), len(classes))
@@ -283,8 +313,8 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     if not weights.is_file():
         length = part.schedule.steps * part.schedule.batch * part.schedule.accumulate
         images = PromptedImages(
-            recipe.data.folder,
-            work.train,
+            place,
+            train_rows,
             classes,
             recipe.image_encoder.canvas,
             part.prompts,
@@ -303,7 +333,7 @@ def _segmenter(work: Workplace) -> SegmenterTask:
                 seed=recipe.parts_seed,
                 report=work.report,
             )
-        quality = mask_iou_by_class(task, recipe.data.folder, work.valid, recipe.image_encoder.canvas)
+        quality = mask_iou_by_class(task, place, valid_rows, recipe.image_encoder.canvas)
         _write_json(folder / "mask_iou.json", quality)
         work.report(
             "segmenter: mask IoU from a reference box  " + "  ".join(f"{k} {v:.2f}" for k, v in quality.items())

@@ -110,3 +110,24 @@ def test_licensed_knowledge_is_refused_before_any_work(recipe: Path) -> None:
     with pytest.raises(KnowledgeError, match="private"):
         train(recipe, ["name=own", f"variant.knowledge.graph={own}"], runs, lambda _: None)
     assert not (runs / "parts").exists()
+
+
+def _without_masks(data: Path, target: Path) -> Path:
+    """The same studies as a data set that has boxes alone."""
+    target.mkdir()
+    (target / "images").symlink_to(data / "images")
+    rows = (row.model_copy(update={"masks": None}) for row in read_rows(data))
+    (target / "manifest.jsonl").write_text("".join(row.model_dump_json(by_alias=True) + "\n" for row in rows))
+    return target
+
+
+@pytest.mark.slow
+def test_data_without_masks_take_frozen_parts_from_simulated_ones(run: Path, recipe: Path) -> None:
+    plain = _without_masks(recipe.parent / "data", recipe.parent / "plain")
+    own, runs = ["name=own-data", f"data.folder={plain}"], recipe.parent / "runs"
+    with pytest.raises(ManifestError, match=r"data\.masked"):
+        train(recipe, own, runs, lambda _: None)
+    before = set((runs / "parts").glob("segmenter-*"))
+    trained = train(recipe, [*own, f"data.masked={recipe.parent / 'data'}"], runs, lambda _: None)
+    assert (trained / "model" / "model.safetensors").is_file()
+    assert set((runs / "parts").glob("segmenter-*")) == before  # what the simulated data taught is shared

@@ -82,7 +82,7 @@ def prepare(
         resplit(out, division, published=False)
     _show(prepared)
     files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
-    command = f"knowmvg train recipes/demo.yaml data.folder={out}"
+    command = f"knowmvg train recipes/demo.yaml data.folder={out} data.masked=data/phantom"
     ready = {"train", "val"} <= prepared.notes.counts.keys()
     console.show_written(files, command if ready else f"knowmvg splits {out} --ratio 7:1:2, then {command}")
 

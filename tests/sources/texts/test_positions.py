@@ -31,7 +31,7 @@ _ZONES = re.compile(
         ("Right lung is clear.", "Lung is clear."),
         ("Elevation of the right hemidiaphragm.", "Elevation of the hemidiaphragm."),
         ("LLL opacity is seen.", "Opacity is seen."),
-        ("Both lung bases are clear.", "Lungs are clear."),
+        ("Both lung bases are clear.", "Lung bases are clear."),  # what is normal gives no box away
         ("Effusions are bilateral.", "Effusions are present."),
         ("Bilateral pleural effusions, right greater than left.", "Pleural effusions."),
         ("There is an upper lobe nodule in the right lung.", "There is a nodule."),
