@@ -54,6 +54,9 @@ def rows(results: Path) -> list[tuple[str, str, str]]:
     if reports := read(results / "reports.json"):
         what = f"macro F1 of findings read in {reports['reports']} Open-i reports"
         found.append((what, f"{reports['macro_f1']:.3f}", "reports.json"))
+        found.append(("side of findings read in them", f"{reports['laterality_accuracy']:.3f}", "reports.json"))
+        share = f"{reports['normal_false_findings']:.3f}"
+        found.append(("normal ones with a finding read in them", share, "reports.json"))
         found.append(("reports read in a second", f"{reports['reports_per_second']:.0f}", "reports.json"))
     for name, row in (read(results / "real.json") or {}).items():
         if row["phrases"]:
