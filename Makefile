@@ -54,6 +54,9 @@ figures: $(VENV)/.installed-dev
 		$(BIN)/python benchmarks/reports.py --data $(REAL_DATA)/openi_reports/reports.jsonl --phenomena --json results/reports.json; fi
 	if [ -d $(REAL_DATA)/nih_bbox ]; then \
 		$(BIN)/python benchmarks/real.py --data $(REAL_DATA) --model $(MODEL) --json results/real.json; fi
+	$(BIN)/python benchmarks/knowledge.py --json results/knowledge.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/umls.py --json results/umls.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prepare.py --json results/prepare.json
 	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.

@@ -48,7 +48,13 @@ def test_every_file_gives_its_rows(tmp_path):
         "ground.json": {"ms_512": 61.2, "s_dicom_2000": 0.345, "s_load": 2.22},
         "phantom.json": {"ms_per_image": 58.0, "class_mean_box_miou": 0.1234},
         "images.json": {"synthetic_2000_16_bit": {"median_ms": 77.0}},
-        "reports.json": {"reports": 1000, "macro_f1": 0.8765, "reports_per_second": 432.0},
+        "reports.json": {
+            "reports": 1000,
+            "macro_f1": 0.8765,
+            "laterality_accuracy": 0.9321,
+            "normal_false_findings": 0.0456,
+            "reports_per_second": 432.0,
+        },
         "real.json": {"nih_bbox": {"phrases": 9, "miou": 0.0123}, "dicom": {"phrases": 0, "miou": None}},
     }
     for name, values in files.items():
@@ -69,6 +75,8 @@ def test_every_file_gives_its_rows(tmp_path):
         "58 ms",
         "77 ms",
         "0.876",
+        "side of findings read in them | 0.932",
+        "normal ones with a finding read in them | 0.046",
         "432",
         "0.012",
     )
