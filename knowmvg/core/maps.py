@@ -59,8 +59,6 @@ class EvidenceMap:
         same = (self.kind, self.frame, self.white) == (other.kind, other.frame, other.white)
         return same and np.array_equal(self.cells, other.cells)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def on_image(self) -> NDArray[np.float32]:
         """The map in the stored image's pixels, ``[H, W]`` float32 in ``[0, 1]``, interpolated between the cells."""
         return np.clip(self.frame.render_back(self.cells), 0.0, 1.0)

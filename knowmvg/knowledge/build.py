@@ -20,7 +20,7 @@ from knowmvg.knowledge.graph import (
 from knowmvg.knowledge.ontology import Atlas, Site
 
 # The patient faces the reader of a frontal radiograph.
-_IMAGE_SIDE = {Side.LEFT: "right", Side.RIGHT: "left"}
+IMAGE_SIDE = {Side.LEFT: "right", Side.RIGHT: "left"}
 
 
 def build_graph(
@@ -128,7 +128,7 @@ def _entity_node(entity: Entity, sites: tuple[str, ...], atlas: Atlas) -> Node:
 
 def _site_node(site: Site, atlas: Atlas) -> Node:
     # The sides come first: they are what tells two otherwise equal sites apart.
-    place = "" if site.side is None else f" (patient's {site.side}, image {_IMAGE_SIDE[site.side]})"
+    place = "" if site.side is None else f" (patient's {site.side}, image {IMAGE_SIDE[site.side]})"
     around = f"; part of {site.part_of}" if site.part_of else ""
     return Node(
         name=site.name,

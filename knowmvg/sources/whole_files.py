@@ -46,6 +46,5 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _refused(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"a place to write {path.name}", f"{error.strerror or type(error).__name__} at {path}", "Choose another one."
-    )
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"a folder where {path.name} can be written", f"{reason} at {path}", "Choose another one.")

@@ -29,12 +29,19 @@ def partial_folder(out: Path) -> Path:
 
 
 def move_into_place(part: Path, out: Path) -> None:
-    """Put the finished folder in its place; one that it replaces is deleted only after that."""
+    """Put the finished folder in its place; one that it replaces is deleted only after that.
+
+    Raises ``OutputError`` where it cannot be moved; what was there is then there again.
+    """
     old = out.with_name(f".{out.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
-    if old.exists():
-        shutil.rmtree(old)
+    try:
+        if old.exists():
+            shutil.rmtree(old)
+        if out.exists():
+            out.rename(old)
+        part.rename(out)
+    except OSError as error:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise OutputError("a folder to write", f"{error.strerror} at {out}", "Choose another one.") from error
+    shutil.rmtree(old, ignore_errors=True)

@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from knowmvg.core.errors import OutputError
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.evaluation.evaluate import row_dict
 from knowmvg.evaluation.files import write_text
@@ -102,12 +101,8 @@ class Robustness:
 
         Raises ``OutputError`` where the folder cannot be written.
         """
-        try:
-            write_text(folder / "robustness.md", self.to_markdown())
-            write_text(folder / "robustness.json", self.to_json())
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise OutputError("a folder that can be written", f"{reason} at {folder}", "Check its rights.") from error
+        write_text(folder / "robustness.md", self.to_markdown())
+        write_text(folder / "robustness.json", self.to_json())
 
 
 def _by_protocol(rows: Sequence[R]) -> list[list[R]]:

@@ -89,11 +89,8 @@ def _write(targets: dict[Path, str], overwrite: bool) -> None:
     for target in targets:
         if target.is_dir() or (target.exists() and not overwrite):
             raise OutputError("a new file", f"{target} exists", "Give another name, or --overwrite.")
-    try:
-        for target, text in targets.items():
-            write_text(target, text)
-    except OSError as error:
-        raise OutputError("a place to write", f"{type(error).__name__} at {target}", "Choose another one.") from error
+    for target, text in targets.items():
+        write_text(target, text)
 
 
 def _next(out: Path, to: str, folder: Path, *, asked: bool) -> str:

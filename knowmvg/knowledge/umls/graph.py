@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from knowmvg.core.errors import KnowledgeError
-from knowmvg.core.records import Phrase, Side
+from knowmvg.core.records import Phrase
+from knowmvg.knowledge.build import IMAGE_SIDE
 from knowmvg.knowledge.entities import Entity, EntityExtractor, extract_entities
 from knowmvg.knowledge.graph import LOCATED_IN, MAX_NODES, KnowledgeGraph, Node, Triplet
 from knowmvg.knowledge.ontology import Atlas
@@ -15,8 +16,6 @@ from knowmvg.knowledge.umls.layout import LICENCE
 from knowmvg.knowledge.umls.sites import Locator, Placed, UmlsSite
 
 MAX_DEFINITION = 300
-# The patient faces the reader of a frontal radiograph.
-_IMAGE_SIDE = {Side.LEFT: "right", Side.RIGHT: "left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ def _entity_node(placed: Placed, names: Mapping[str, str], atlas: Atlas, release
 
 def _site_node(site: UmlsSite, name: str, concepts: Concepts) -> Node:
     located = site.located
-    place = "" if site.side is None else f" (patient's {site.side}, image {_IMAGE_SIDE[site.side]})"
+    place = "" if site.side is None else f" (patient's {site.side}, image {IMAGE_SIDE[site.side]})"
     definitions = concepts.definitions(located.cui)
     about = f": {_short(definitions[0].text)}" if definitions else ""
     return Node(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowmvg.core.errors import ManifestError
+from knowmvg.sources.datasets.categories import categories_of
 from knowmvg.sources.datasets.placing import box_from_xywh, inside
 from knowmvg.sources.datasets.reader import DatasetFacts, Fault, Places
 from knowmvg.sources.datasets.tables import TableRow, UnusableError, find_table, read_table
@@ -25,17 +26,6 @@ from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
 TABLE = "BBox_List_2017.csv"
 COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
 SIDE = 1024
-FINDINGS = {
-    "Atelectasis": "atelectasis",
-    "Cardiomegaly": "cardiomegaly",
-    "Effusion": "pleural effusion",
-    "Infiltrate": "infiltrate",
-    "Infiltration": "infiltrate",  # as Data_Entry_2017.csv spells it
-    "Mass": "mass",
-    "Nodule": "nodule",
-    "Pneumonia": "pneumonia",
-    "Pneumothorax": "pneumothorax",
-}
 
 _NAME = re.compile(r"([0-9]{8})_[0-9]{3}\.png", re.ASCII)
 _PARTS = tuple(f"images_{number:03d}/images" for number in range(1, 13))
@@ -126,9 +116,9 @@ def _take(row: TableRow, images: dict[str, _Drawn]) -> Iterator[Fault]:
     name, label = row.text("Image Index"), row.text("Finding Label")
     if not _NAME.fullmatch(name):
         raise UnusableError("wrong identifier", "expected an image index such as 00000001_000.png")
-    finding = FINDINGS.get(label)
+    finding = categories_of("chestx-ray8").finding(label)
     if finding is None:
-        raise UnusableError("unknown category", f"none of {', '.join(FINDINGS)}")
+        raise UnusableError("unknown category", "none of the eight labels of the set")
     drawn = images.setdefault(name, _Drawn(row.source))
     boxes = drawn.boxes.setdefault(finding, [])
     try:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowmvg.core.errors import ManifestError, RecipeError
+from knowmvg.sources.datasets.categories import categories_of
 from knowmvg.sources.datasets.mimic_cxr import LICENCE, MimicCopy
 from knowmvg.sources.datasets.ms_cxr_files import Annotation, read_csv, read_json
 from knowmvg.sources.datasets.placing import inside
@@ -29,16 +30,6 @@ from knowmvg.sources.manifest import Box, PhraseRow, StudyRow
 
 RELEASES = {"1.1.0": "MS_CXR_Local_Alignment_v1.1.0", "0.1": "MS_CXR_Local_Alignment_v1.0.0"}
 FORMATS = {"csv": read_csv, "json": read_json}
-FINDINGS = {
-    "Atelectasis": "atelectasis",
-    "Cardiomegaly": "cardiomegaly",
-    "Consolidation": "consolidation",
-    "Edema": "edema",
-    "Lung Opacity": "lung opacity",
-    "Pleural Effusion": "pleural effusion",
-    "Pneumonia": "pneumonia",
-    "Pneumothorax": "pneumothorax",
-}
 
 _Key = tuple[str, str]  # category and text of a phrase
 
@@ -168,8 +159,8 @@ def _take(entry: Annotation, images: dict[str, _Drawn]) -> Iterator[Fault]:
         if (entry.image, entry.size, entry.split) != (drawn.first.image, drawn.first.size, drawn.first.split):
             detail = f"path, image size or split differ from those of the image in row {drawn.first.row}"
             raise UnusableError("contradiction", detail)
-        if entry.category not in FINDINGS:
-            raise UnusableError("unknown category", f"none of {', '.join(FINDINGS)}")
+        if not categories_of("ms-cxr").knows(entry.category):
+            raise UnusableError("unknown category", "none of the eight of MS-CXR")
         box, outside = inside(entry.box(), entry.size)
     except UnusableError as reason:
         drawn.broken.add(key)
@@ -185,7 +176,7 @@ def _take(entry: Annotation, images: dict[str, _Drawn]) -> Iterator[Fault]:
 
 def _phrase(key: _Key, boxes: list[Box], place: Standing) -> PhraseRow:
     category, text = key
-    finding = FINDINGS[category]
+    finding = categories_of("ms-cxr").finding(category)
     said = read_phrase(text, finding)
     return PhraseRow(
         text=text,

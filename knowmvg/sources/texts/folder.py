@@ -19,6 +19,7 @@ from knowmvg.core.errors import ManifestError, OutputError
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.splits.counts import SplitCounts, Tally
 from knowmvg.sources.whole_files import whole_file, write_lines
+from knowmvg.sources.whole_folder import move_into_place, partial_folder
 
 NOTES = "dataset.json"
 
@@ -67,7 +68,7 @@ def write_text_folder(folder: Path, out: Path, rows: Iterable[StudyRow], made_wi
         ManifestError: no row was made, or two have one identifier. ``out`` is then as it was.
         OutputError: ``out`` cannot be written.
     """
-    part = out.with_name(f".{out.name}.part")
+    part = partial_folder(out)
     notes = _notes(folder)
     try:
         if part.exists():
@@ -92,7 +93,7 @@ def write_text_folder(folder: Path, out: Path, rows: Iterable[StudyRow], made_wi
         counts = {split: tally.counts(split) for split in splits}
         content = _new_notes(notes, folder, out, counts, state.hexdigest(), names.hexdigest(), made_with)
         write_lines(part / NOTES, [json.dumps(content, indent=2)])
-        _put(part, out)
+        move_into_place(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return TextFolder(counts, state.hexdigest(), (out / "manifest.jsonl", out / NOTES))
@@ -159,17 +160,3 @@ def _made_here(out: Path) -> bool:
     except ManifestError:
         return False
     return isinstance(made, dict) and "texts_of" in made
-
-
-def _put(part: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old")
-    try:
-        shutil.rmtree(old, ignore_errors=True)
-        if out.exists():
-            out.rename(old)
-        part.rename(out)
-    except OSError as error:
-        if old.exists() and not out.exists():
-            old.rename(out)
-        raise OutputError("a folder to write", f"{error.strerror} at {out}", "Choose another one.") from error
-    shutil.rmtree(old, ignore_errors=True)

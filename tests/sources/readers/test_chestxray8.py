@@ -11,7 +11,8 @@ from layouts import DISGUISES, picture, read_all, table_bytes
 from knowmvg.core.errors import ManifestError
 from knowmvg.knowledge.lexicon import load_lexicon
 from knowmvg.sources.datasets import open_reader
-from knowmvg.sources.datasets.chestxray8 import FINDINGS, TABLE
+from knowmvg.sources.datasets.categories import categories_of
+from knowmvg.sources.datasets.chestxray8 import TABLE
 from knowmvg.sources.datasets.reader import Places
 
 HEADER = ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"]
@@ -57,8 +58,9 @@ def test_boxes_of_an_image_are_one_study_by_finding(download):
 
 
 def test_every_label_has_a_finding_of_the_lexicon():
-    assert set(FINDINGS.values()) <= set(load_lexicon().by_name())
-    assert FINDINGS["Infiltrate"] == FINDINGS["Infiltration"]
+    table = categories_of("chestx-ray8")
+    assert set(table.findings.values()) <= set(load_lexicon().by_name())
+    assert table.finding("Infiltrate") == table.finding("Infiltration") == "infiltrate"
 
 
 @pytest.mark.parametrize("folder", ["", "images", "images_001/images", "images_012/images"])
