@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,19 +108,24 @@ class GroundingTokenizer:
 
     def read_answer(self, ids: Sequence[int]) -> list[AnswerPhrase]:
         """The phrases of an answer up to ``<end>``; words without a ``<BOX>`` after them are not a phrase."""
-        phrases: list[AnswerPhrase] = []
-        words: list[int] = []
-        boxes: list[int] = []
-        for position, token in enumerate([*ids, self.end]):
-            if token == self.box:
-                boxes.append(position)
-                continue
-            if boxes:
-                text = self.decode(words)
-                if text:
-                    phrases.append(AnswerPhrase(text, tuple(boxes)))
-                words, boxes = [], []
-            if token == self.end:
-                break
-            words.append(token)
-        return phrases
+        return read_phrases(ids, self.box, self.end, self.decode)
+
+
+def read_phrases(ids: Sequence[int], box: int, end: int, decode: Callable[[Sequence[int]], str]) -> list[AnswerPhrase]:
+    """The phrases of an answer up to its end token; words without a ``<BOX>`` after them are not a phrase."""
+    phrases: list[AnswerPhrase] = []
+    words: list[int] = []
+    boxes: list[int] = []
+    for position, token in enumerate([*ids, end]):
+        if token == box:
+            boxes.append(position)
+            continue
+        if boxes:
+            text = decode(words)
+            if text:
+                phrases.append(AnswerPhrase(text, tuple(boxes)))
+            words, boxes = [], []
+        if token == end:
+            break
+        words.append(token)
+    return phrases
