@@ -76,6 +76,8 @@ class ChatTokenizer:
         self.end = sample[1][-1]
         self.pad = self.end if backend.pad_token_id is None else int(backend.pad_token_id)
         self.image_length = sample[0].count(image)
+        if self.prompt("") != sample[0]:
+            raise ModelError("a prompt whose tokens an answer leaves alone", "others", "Give another chat_template.")
         if not self.image_length:
             raise ModelError("a prompt with image tokens", "none", "Give a chat_template that places the image.")
 
@@ -165,7 +167,7 @@ class ChatTokenizer:
             raise ModelError("a chat template that writes the answer behind its prompt", "another text", todo)
         ids, offsets = self._ids(text)
         stop = start + len(answer)
-        first = next(index for index, (a, b) in enumerate(offsets) if b > start and b > a)
+        first = next(index for index, (a, b) in enumerate(offsets) if b > len(opening) and b > a)
         last = max(index for index, (a, b) in enumerate(offsets) if a < stop and b > a)
         tail = [token for token in ids[last + 1 :] if token in self.special]
         return ids[:first], [*ids[first : last + 1], tail[0] if tail else int(self.backend.eos_token_id)]

@@ -12,22 +12,20 @@ class TokenRows(nn.Module):
     """An embedding layer in which some tokens have rows of their own, over a frozen matrix that is never written to.
 
     The matrix holds no gradient, so that neither weight decay nor an optimizer's momentum can move another token. It
-    need not even have a row for the tokens: an id that is the size of the vocabulary is one column more of the logits.
+    need not even have a row for the tokens: the logits get columns up to them, which nothing else can be written by.
     A tied model has one row a token for embedding and output. Rows are single precision whatever the matrix is.
 
     Args:
         frozen: the input embedding ``[V, D]``.
         head: the output layer ``[V, D]``.
-        ids: the tokens with rows of their own; those beyond the matrix follow on it without a gap.
+        ids: the tokens with rows of their own, within the matrix or beyond it.
         start: tokens whose mean the rows start from: words that come near.
     """
 
     def __init__(self, frozen: nn.Embedding, head: nn.Linear, ids: Sequence[int], start: Sequence[int]) -> None:
         super().__init__()
-        size, beyond = frozen.weight.shape[0], sorted(i for i in ids if i >= frozen.weight.shape[0])
-        if beyond != list(range(size, size + len(beyond))):
-            raise ValueError(f"expected ids that follow on the {size} rows of the embedding, got {beyond}")
-        self.frozen, self.tied, self.size, self.beyond = frozen, head.weight is frozen.weight, size, len(beyond)
+        self.frozen, self.tied = frozen, head.weight is frozen.weight
+        self.beyond = max(0, max(ids) + 1 - head.weight.shape[0])
         self.register_buffer("ids", torch.tensor(sorted(ids), device=frozen.weight.device), persistent=False)
         self.ids: Tensor
         self.embedded = nn.Parameter(_mean(frozen.weight, start).repeat(len(ids), 1))
@@ -52,7 +50,7 @@ class TokenRows(nn.Module):
         """Logits ``[..., V']`` of states ``[..., D]``, given those of the frozen output layer ``[..., V]``."""
         rows = self.embedded if self.written is None else self.written
         ours = states.to(rows.dtype) @ rows.T
-        whole = torch.cat([frozen, frozen.new_zeros(*frozen.shape[:-1], self.beyond)], dim=-1)
+        whole = torch.cat([frozen, frozen.new_full((*frozen.shape[:-1], self.beyond), float("-inf"))], dim=-1)
         return whole.index_copy(-1, self.ids, ours.to(frozen.dtype))
 
     def rows(self) -> dict[str, Tensor]:
