@@ -1,5 +1,7 @@
 """A grounder as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``knowledge.json``.
 
+One on a backbone has ``language/`` beside them: the base by name, with what was trained of it (backbones/store.py).
+
 Weights are half precision on disk and single precision in memory. Nothing but safetensors and JSON is ever read, and a
 folder is written beside its place and moved there when it is whole.
 """
@@ -17,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from knowmvg.core.errors import KnowledgeError, ModelError
+from knowmvg.grounders.backbones.store import load_trained, save_backbone
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model
@@ -24,6 +27,7 @@ from knowmvg.knowledge.graph import load_graph, save_graph
 
 FORMAT = "knowmvg.grounder/1"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "knowledge.json")
+LANGUAGE = "language"
 
 
 def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any] | None = None) -> None:
@@ -38,7 +42,10 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous().clone()
         for name, t in grounder.model.state_dict().items()
+        if grounder.backbone is None or not name.startswith("vlm.")
     }
+    if grounder.backbone is not None:
+        save_backbone(grounder.backbone, staging / LANGUAGE)
     save_file(tensors, str(staging / "model.safetensors"))
     grounder.tokenizer.save(staging / "tokenizer.json")
     save_graph(grounder.graph, staging / "knowledge.json")
@@ -63,6 +70,9 @@ def fingerprint(folder: Path) -> str:
         except OSError as error:
             todo = "Give a folder that `knowmvg train` wrote."
             raise ModelError(f"a model folder with {', '.join(FILES)}", f"no {name} in {folder}", todo) from error
+    for path in sorted((folder / LANGUAGE).rglob("*")):
+        if path.is_file():
+            state.update(hashlib.sha256(path.read_bytes()).digest())
     return state.hexdigest()
 
 
@@ -90,13 +100,21 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         graph = load_graph(folder / "knowledge.json")
         adjacency = torch.from_numpy(graph.normalised_adjacency())
         features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
-        model = build_model(shape, features, adjacency)
-        model.load_state_dict(tensors)
-        tokenizer = GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
+        backbone = load_trained(folder / LANGUAGE) if shape.language is None else None
+        model = build_model(shape, features, adjacency, language=None if backbone is None else backbone.vlm)
+        of_base = () if backbone is None else tuple(f"vlm.{name}" for name in backbone.vlm.state_dict())
+        missing_, unexpected = model.load_state_dict(tensors, strict=False)
+        if unexpected or set(missing_) != set(of_base):
+            raise ValueError(f"other weights than the configuration says: {[*unexpected, *missing_][0]}")
+        tokenizer = (
+            GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
+            if backbone is None
+            else backbone.tokenizer
+        )
     except (SafetensorError, KnowledgeError, ValueError, KeyError, RuntimeError, OSError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"a whole model in {folder}", reason, "Copy or train the model again.") from error
     model.to(device).eval()
-    return PromptedGrounder(model, shape, tokenizer, graph, config["name"])
+    return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone)

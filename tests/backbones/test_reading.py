@@ -55,20 +55,21 @@ def test_no_phrase_is_an_answer_without_a_box(each: LoadedBackbone) -> None:
 def test_text_never_becomes_a_special_token(name: str, kept: Callable[[str], LoadedBackbone]) -> None:
     chat = kept(name).tokenizer
     reserved = [token.content for token in chat.backend.added_tokens_decoder.values() if token.special]
-    report = " ".join(reserved) + "".join(reserved)
+    report = " ".join([*reserved[:8], "<BOX>"]) + "".join([*reserved[:8], "<BOX>"])
     plain = chat.write("x", [("x", 1)])
     written = chat.write(report, [(report, 1)])
-    for token in chat.special:
+    assert (written.kept, written.cut) == (1, 0)
+    for token in chat.special - {chat.backend.unk_token_id}:
         assert written.prompt.count(token) == plain.prompt.count(token)
         assert written.answer.count(token) == plain.answer.count(token)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(report=st.text(max_size=60), phrase=st.text(min_size=1, max_size=20), boxes=st.integers(1, 4))
 def test_prompts_of_training_and_use_are_one(
     kept: Callable[[str], LoadedBackbone], report: str, phrase: str, boxes: int
 ) -> None:
-    for name in ("llava", "smolvlm", "gemma3", "paligemma"):
+    for name in ("llava", "smolvlm", "paligemma"):
         chat = kept(name).tokenizer
         written = chat.write(report, [(phrase, boxes)])
         assert list(written.prompt) == chat.prompt(report)
@@ -106,9 +107,9 @@ def test_a_long_report_is_cut_at_a_word_with_the_phrases_behind(
 
 @pytest.mark.parametrize("name", WITH_PROCESSOR)
 def test_prompts_and_pictures_are_those_of_the_familys_own_processor(
-    name: str, folders: Callable[[str], Path], kept: Callable[[str], LoadedBackbone]
+    name: str, kept: Callable[[str], LoadedBackbone]
 ) -> None:
-    folder, backbone = folders(name), kept(name)
+    backbone = kept(name)
     chat, pictures = backbone.tokenizer, backbone.pictures
     made, tokenizer = pictures.processor, chat.backend
     options = {"chat_template": chat.template}

@@ -45,6 +45,7 @@ def test_what_was_added_is_saved_by_itself_and_read_back(name: str, kept: Kept, 
     assert all(tensor.shape == (1, backbone.vlm.hidden_size) for tensor in rows.values())
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")  # peft asks for it by its old name
 def test_peft_reads_the_adapter(kept: Kept, folders: Callable[[str], Path], tmp_path: Path) -> None:
     backbone = kept("llava")
     save_backbone(backbone, tmp_path / "run")

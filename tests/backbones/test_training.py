@@ -42,7 +42,7 @@ def test_only_adapters_and_the_rows_of_box_are_trained(name: str, load: Callable
     assert all(p.dtype == torch.float32 for p in parameters.values())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "gemma3"])
 def test_learning_moves_no_other_row(name: str, load: Callable[..., LoadedBackbone]) -> None:
     backbone = load(name)
     rows = backbone.vlm.rows
@@ -55,7 +55,7 @@ def test_learning_moves_no_other_row(name: str, load: Callable[..., LoadedBackbo
     optimizer = torch.optim.AdamW(backbone.vlm.parameters(), lr=0.01, weight_decay=0.5)
     backbone.vlm.train()
     first = float(loss(backbone).detach())
-    for _ in range(4):
+    for _ in range(2):
         optimizer.zero_grad()
         loss(backbone).backward()
         optimizer.step()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from string import printable
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForImageTextToText,
     CLIPVisionConfig,
@@ -15,7 +16,6 @@ from transformers import (
     Idefics3Config,
     LlamaConfig,
     LlavaConfig,
-    LlavaProcessor,
     PaliGemmaConfig,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
@@ -68,12 +68,11 @@ def byte_level(special: list[str], **named: Any) -> PreTrainedTokenizerFast:
 
 
 def word_pieces(special: list[str], start: bool, **named: Any) -> PreTrainedTokenizerFast:
-    """A BPE with spaces as letters and byte fall-back, as LLaMA and Gemma have it; LLaMA writes a start token."""
-    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    """A BPE with spaces as letters, as LLaMA and Gemma have it; LLaMA writes a start token."""
+    backend = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if start else "never", split=False)
-    backend.decoder = decoders.Sequence([decoders.Metaspace(), decoders.ByteFallback(), decoders.Fuse()])
-    octets = [f"<0x{i:02X}>" for i in range(256)]
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=[*special, *octets])
+    backend.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=list(printable), special_tokens=special)
     backend.train_from_iterator(WORDS.split("\n"), trainer)
     if start:
         backend.post_processor = processors.TemplateProcessing(
@@ -129,9 +128,7 @@ def _qwen2_5_vl() -> tuple[Any, Any, Any, str]:
     vision = {"hidden_size": 16, "intermediate_size": 24, "depth": 2, "num_heads": 2, "patch_size": 14}
     vision |= {"out_hidden_size": 32, "spatial_merge_size": 2, "window_size": 56, "fullatt_block_indexes": [1]}
     text = _text(vocab_size=len(tokenizer) + 9, rope_parameters=rope)  # padded, as the published matrices are
-    config = Qwen2_5_VLConfig(
-        text_config=text, vision_config=vision, tie_word_embeddings=True, **_qwen_ids(tokenizer)
-    )
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **_qwen_ids(tokenizer))
     return config, tokenizer, Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=280 * 280), QWEN_TEMPLATE
 
 

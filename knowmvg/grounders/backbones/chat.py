@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
 
 from knowmvg.core.errors import ModelError
-from knowmvg.grounders.prompted.tokenizer import BOX, AnswerPhrase, read_phrases
+from knowmvg.grounders.prompted.tokenizer import BOX, AnswerPhrase, Written, read_phrases
 
 _QUESTION = "Name the phrases of this report that describe something to be seen on the radiograph, and mark its place."
 NOTHING = "None."  # an answer without a phrase; some templates leave out a turn that is empty
 _AROUND = " \t\n.,;:-"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A report with its answer as token ids.
-
-    Args:
-        prompt: everything before the first token of the answer.
-        answer: what is learnt: phrases, ``<BOX>`` tokens and the end token.
-        kept: phrases of the answer; those after them were left out, with their boxes.
-        cut: characters of the report that were left out at its end.
-    """
-
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
-    kept: int
-    cut: int
 
 
 class ChatTokenizer:

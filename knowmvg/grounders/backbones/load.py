@@ -128,7 +128,7 @@ def _prepare(vlm: Backbone, tokenizer: ChatTokenizer, part: BackbonePart) -> Non
     else:
         vlm.train_all_rows(tokenizer.box, start)
     if part.checkpointing:
-        vlm.model.gradient_checkpointing_enable({"use_reentrant": False})
+        vlm.model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 @contextlib.contextmanager

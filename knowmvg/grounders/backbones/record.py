@@ -28,7 +28,7 @@ class BackbonePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     id: str = Field(min_length=1)
-    """hub id, or a local folder in the same layout (docs/backbones.md); read from safetensors, never with remote code"""
+    """hub id, or a local folder in the same layout (docs/backbones.md): safetensors, never remote code"""
     revision: str | None = None
     """commit, tag or branch of a hub id; name a commit to get the same weights for ever"""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"

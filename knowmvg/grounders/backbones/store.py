@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,4 +74,4 @@ def _rows(vlm: Backbone) -> dict[str, Tensor]:
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(path))
-    os.chmod(path, 0o644)  # safetensors writes for its owner alone
+    path.chmod(0o644)  # safetensors writes for its owner alone

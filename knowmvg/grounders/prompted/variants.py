@@ -76,9 +76,12 @@ VARIANTS = {"baseline": baseline, "kps": kps, "gla": gla, "knowmvg": knowmvg, "l
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything that fixes the shape of a prompted model; saved as ``config.json``."""
+    """Everything that fixes the shape of a prompted model; saved as ``config.json``.
 
-    language: LanguageModelConfig
+    ``language`` is ``None`` where the language model is a backbone, which says its own shape.
+    """
+
+    language: LanguageModelConfig | None
     image_encoder: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     variant: Variant = field(default_factory=Variant)
@@ -98,7 +101,7 @@ class ModelConfig:
                 k: tuple(v) if isinstance(v, list) else v for k, v in values["image_encoder"].items()
             }
             return cls(
-                LanguageModelConfig(**values["language"]),
+                None if values["language"] is None else LanguageModelConfig(**values["language"]),
                 ImageEncoderConfig(**encoder),
                 PromptConfig(**values["prompts"]),
                 Variant(**variant),
@@ -120,7 +123,7 @@ def build_model(
     adjacency: Tensor,
     image_encoder: nn.Module | None = None,
     segmenter: Segmenter | None = None,
-    language: LanguageModel | None = None,
+    language: nn.Module | None = None,
 ) -> PromptedModel:
     """A prompted model of a configuration, on the pre-trained parts where they are given.
 
@@ -134,7 +137,10 @@ def build_model(
     """
     encoder = image_encoder or RadiographEncoder(config.image_encoder)
     segmenter = segmenter or build_segmenter(config.prompts)
-    language = language or LanguageModel(config.language)
+    if language is None:
+        if config.language is None:
+            raise ModelError("the backbone that the model was trained on", "none", "Load it with the model's folder.")
+        language = LanguageModel(config.language)
     variant, channels = config.variant, config.prompts.channels
     decoder: nn.Module
     if variant.decoder == "mask":

@@ -165,7 +165,7 @@ class Backbone(nn.Module):
             if self.family.image_block:
                 given["token_type_ids"] = where.long()
             if self.family.prefix_block:
-                ends = (input_ids == self.prompt_end_id).long()
+                ends = input_ids.eq(self.prompt_end_id or 0).long()
                 given["token_type_ids"] = (ends.cumsum(dim=1) - ends).clamp(max=1)  # 1 behind the first end
         if positions is None and not (self.family.positions == "line" and attention_mask is None):
             positions, _ = self.positions(input_ids, attention_mask)
@@ -178,7 +178,7 @@ class Backbone(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """Next-token logits ``[..., V]`` of states ``[..., D]``."""
         head = self.model.lm_head
-        written = head(states.to(head.weight.dtype)).float()
+        written: Tensor = head(states.to(head.weight.dtype)).float()
         cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         if self.rows is not None:
             written = self.rows.logits(states, written)

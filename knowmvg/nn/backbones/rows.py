@@ -32,7 +32,7 @@ class TokenRows(nn.Module):
         self.written = None if self.tied else nn.Parameter(_mean(head.weight, start).repeat(len(ids), 1))
 
     @property
-    def weight(self) -> nn.Parameter:
+    def weight(self) -> Tensor:
         """The frozen matrix, for those who ask an embedding for its device or precision."""
         return self.frozen.weight
 
