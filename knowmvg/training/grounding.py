@@ -61,23 +61,27 @@ class GroundingTask(nn.Module):
         cache: image features of its studies.
         local_steps: batches in which the local branch of a global-local attention learns alone. Both branches share
             a decoder, and a batch with one branch costs little more than half; the count is part of a checkpoint.
+        tokens: image tokens of its studies, of a language model with a vision tower of its own.
     """
 
-    def __init__(self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0) -> None:
+    def __init__(
+        self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0, tokens: FeatureCache | None = None
+    ) -> None:
         super().__init__()
         self.model = grounder.model
         self.local_steps = local_steps
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.batches: Tensor
         self._spoken = [LanguageTask(grounder.model.vlm, grounder.tokenizer)]
-        self._parts = (grounder, cache)
+        self._parts = (grounder, cache, tokens)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
         """Drawn batches as one, with cached features."""
-        grounder, cache = self._parts
+        grounder, cache, tokens = self._parts
         examples = [example for drawn, _ in batches for example in drawn]
         spoken = [report for _, reports in batches for report in reports]
-        batch = grounder.collate(examples, cache([example.id for example in examples]))
+        ids = [example.id for example in examples]
+        batch = grounder.collate(examples, cache(ids), tokens and tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -94,19 +98,22 @@ class GroundingTask(nn.Module):
 
 
 @torch.inference_mode()
-def validate(grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence[Example]) -> dict[str, float]:
+def validate(
+    grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence[Example], tokens: FeatureCache | None = None
+) -> dict[str, float]:
     """Mean IoU and acc@0.5 of single boxes, teacher-forced: for choosing a checkpoint, not for reporting."""
     overlaps: list[Tensor] = []
     right = total = 0
     for start in range(0, len(examples), 32):
         part = examples[start : start + 32]
-        batch = grounder.collate(part, cache([example.id for example in part]))
-        states = grounder.model.vlm(batch.input_ids, None, batch.image)
+        ids = [example.id for example in part]
+        batch = grounder.collate(part, cache(ids), tokens and tokens(ids))
+        states = grounder.model.vlm(batch.input_ids, None, batch.read)
         placed = grounder.model.place(states[batch.box_rows, batch.box_columns], batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])
-        tokens = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
-        right += int((tokens == batch.text_targets).sum())
-        total += len(tokens)
+        written = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
+        right += int((written == batch.text_targets).sum())
+        total += len(written)
     overlap = torch.cat(overlaps)
     return {
         "miou": float(overlap.mean()),

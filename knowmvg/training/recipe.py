@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.prompted.objective import TERMS
 from knowmvg.training.recipe_file import read_values
 
@@ -167,6 +168,9 @@ class Recipe(_Part):
     image_encoder: ImageEncoderPart = ImageEncoderPart()
     segmenter: SegmenterPart
     language: LanguagePart
+    language_model: BackbonePart | None = None
+    """a language model of the ecosystem (docs/backbones.md) in place of the CPU-size one, which then reads the texts
+    of knowledge nodes alone; needs `spoken: 0`"""
     variant: VariantPart = VariantPart()
     train: Schedule
     losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
@@ -183,6 +187,12 @@ class Recipe(_Part):
         unknown = sorted(set(self.losses) - set(TERMS))
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_spoken(self) -> Recipe:
+        if self.language_model is not None and self.spoken:
+            raise ValueError("language_model answers to images alone: set spoken: 0")
         return self
 
     @model_validator(mode="after")

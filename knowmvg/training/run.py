@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from knowmvg.core.errors import ManifestError
+from knowmvg.grounders.backbones.load import LoadedBackbone, VisionTower, load_backbone
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
@@ -75,6 +76,7 @@ class Workplace:
             "language": (recipe.language, recipe.image_encoder.channels, recipe.image_encoder.canvas),
             "segmenter": (recipe.image_encoder, recipe.segmenter),
             "features": (recipe.image_encoder, recipe.segmenter),
+            "tokens": (recipe.language_model, recipe.image_encoder.canvas),
         }[stage]
         text = json.dumps([stage, self.fingerprint, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -101,9 +103,11 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     language = _language(work, tokenizer)
     encoder_task = _segmenter(work)
     cache = _features(work, encoder_task)
+    backbone = _backbone(recipe)
+    tokens = None if backbone is None else _tokens(work, backbone)
     with _timed(folder, "train"):
-        grounder = _assemble(work, tokenizer, graph, language, encoder_task)
-        best = _teach(work, grounder, cache, folder)
+        grounder = _assemble(work, tokenizer, graph, language, encoder_task, backbone)
+        best = _teach(work, grounder, cache, tokens, folder)
     facts = _facts(recipe, work, folder, best)
     save_grounder(grounder, folder / "model", facts)
     _write_json(folder / "run.json", facts)
@@ -289,6 +293,29 @@ def _features(work: Workplace, pretrained: SegmenterTask) -> FeatureCache:
         )
 
 
+def _backbone(recipe: Recipe) -> LoadedBackbone | None:
+    """The recipe's language model, its adapters and rows as the run's seed draws them."""
+    if recipe.language_model is None:
+        return None
+    torch.manual_seed(recipe.seed)
+    return load_backbone(recipe.language_model)
+
+
+def _tokens(work: Workplace, backbone: LoadedBackbone) -> FeatureCache:
+    """What the backbone's frozen vision tower makes of the studies."""
+    recipe, folder = work.recipe, work.folder("tokens")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _timed(folder, "tokens"):
+        return cache_features(
+            folder / "tokens.npy",
+            recipe.data.folder,
+            [*work.train, *work.valid],
+            VisionTower(backbone),
+            recipe.image_encoder.canvas,
+            work.report,
+        )
+
+
 def _prompt_config(recipe: Recipe) -> PromptConfig:
     side = recipe.image_encoder.canvas
     return PromptConfig(
@@ -306,13 +333,14 @@ def _assemble(
     graph: KnowledgeGraph,
     language: LanguageModel,
     pretrained: SegmenterTask,
+    backbone: LoadedBackbone | None = None,
 ) -> PromptedGrounder:
     recipe = work.recipe
     chosen = recipe.variant.model_dump()
     if chosen["knowledge"] is not None:
         chosen["knowledge"] = KnowledgeConfig(**chosen["knowledge"])
     config = ModelConfig(
-        language.config,
+        language.config if backbone is None else None,
         ImageEncoderConfig(**recipe.image_encoder.model_dump()),
         _prompt_config(recipe),
         Variant(**chosen),
@@ -326,12 +354,15 @@ def _assemble(
         torch.from_numpy(graph.normalised_adjacency()),
         pretrained.encoder,
         pretrained.segmenter,
-        language,
+        language if backbone is None else backbone.vlm,
     )
-    return PromptedGrounder(model, config, tokenizer, graph, recipe.name)
+    read_by = tokenizer if backbone is None else backbone.tokenizer
+    return PromptedGrounder(model, config, read_by, graph, recipe.name, backbone=backbone)
 
 
-def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, folder: Path) -> dict[str, float]:
+def _teach(
+    work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, tokens: FeatureCache | None, folder: Path
+) -> dict[str, float]:
     recipe = work.recipe
     work.report("train: reading labels")
     examples = [_example(grounder, recipe.data.folder, row) for row in work.train]
@@ -339,7 +370,7 @@ def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, fol
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
-    task = GroundingTask(grounder, cache, recipe.local_steps * recipe.train.accumulate)
+    task = GroundingTask(grounder, cache, recipe.local_steps * recipe.train.accumulate, tokens)
     fit(
         task,
         draws,
@@ -350,13 +381,13 @@ def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, fol
         stage="train",
         seed=recipe.seed,
         report=work.report,
-        validate=lambda _: validate(grounder, cache, held_out),
+        validate=lambda _: validate(grounder, cache, held_out, tokens),
         best="miou",
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
         grounder.model.attention.joined = True
-    return validate(grounder, cache, held_out)
+    return validate(grounder, cache, held_out, tokens)
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:

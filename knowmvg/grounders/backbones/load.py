@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, ProcessorMixin
 
 from knowmvg.core.errors import KnowmvgError, ModelError
@@ -39,6 +40,20 @@ class LoadedBackbone:
     pictures: Pictures
     part: BackbonePart
     commit: str | None
+
+
+class VisionTower(nn.Module):
+    """A backbone's eye as an image encoder: canvases ``[B, 1, S, S]`` to image tokens ``[B, N, C]``, to be cached."""
+
+    def __init__(self, backbone: LoadedBackbone) -> None:
+        super().__init__()
+        self._backbone = [backbone]  # not a part of the state
+
+    def forward(self, canvases: Tensor) -> Tensor:
+        """Image tokens, single precision, on the CPU."""
+        vlm, pictures = self._backbone[0].vlm, self._backbone[0].pictures(canvases.squeeze(1).numpy())
+        device = vlm.model.device
+        return vlm.look({name: tensor.to(device) for name, tensor in pictures.items()}).float().cpu()
 
 
 def load_backbone(part: BackbonePart, device: str = "cpu") -> LoadedBackbone:

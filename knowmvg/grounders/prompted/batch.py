@@ -113,6 +113,11 @@ class Batch:
     related: Tensor
     tokens: Tensor | None = None
 
+    @property
+    def read(self) -> Tensor:
+        """The image as the language model reads it."""
+        return self.image if self.tokens is None else self.tokens
+
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int) -> Tensor:
     """Ids ``[B, T]`` padded on the right."""
