@@ -12,18 +12,20 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from knowmvg.core.errors import KnowledgeError, ModelError
-from knowmvg.grounders.backbones.store import load_trained, save_backbone
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model
 from knowmvg.knowledge.graph import load_graph, save_graph
+
+if TYPE_CHECKING:
+    from knowmvg.grounders.backbones.load import LoadedBackbone
 
 FORMAT = "knowmvg.grounder/1"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "knowledge.json")
@@ -45,6 +47,8 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
         if grounder.backbone is None or not name.startswith("vlm.")
     }
     if grounder.backbone is not None:
+        from knowmvg.grounders.backbones.store import save_backbone
+
         save_backbone(grounder.backbone, staging / LANGUAGE)
     save_file(tensors, str(staging / "model.safetensors"))
     grounder.tokenizer.save(staging / "tokenizer.json")
@@ -100,7 +104,7 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         graph = load_graph(folder / "knowledge.json")
         adjacency = torch.from_numpy(graph.normalised_adjacency())
         features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
-        backbone = load_trained(folder / LANGUAGE) if shape.language is None else None
+        backbone = _language(folder / LANGUAGE) if shape.language is None else None
         model = build_model(shape, features, adjacency, language=None if backbone is None else backbone.vlm)
         of_base = () if backbone is None else tuple(f"vlm.{name}" for name in backbone.vlm.state_dict())
         missing_, unexpected = model.load_state_dict(tensors, strict=False)
@@ -118,3 +122,9 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         raise ModelError(f"a whole model in {folder}", reason, "Copy or train the model again.") from error
     model.to(device).eval()
     return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone)
+
+
+def _language(folder: Path) -> LoadedBackbone:
+    from knowmvg.grounders.backbones.store import load_trained  # its imports take seconds; few folders need them
+
+    return load_trained(folder)

@@ -367,6 +367,9 @@ def _teach(
     work.report("train: reading labels")
     examples = [_example(grounder, recipe.data.folder, row) for row in work.train]
     held_out = [_example(grounder, recipe.data.folder, row) for row in work.valid]
+    if left_out := sum(example.left_out for example in examples):
+        cut = sum(example.cut > 0 for example in examples)
+        work.report(f"train: {left_out} phrases left out for their length, {cut} reports cut at their end")
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)

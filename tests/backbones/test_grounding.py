@@ -82,3 +82,15 @@ def test_given_phrases_are_placed_at_the_states_of_their_tokens(
     query = Query(Phrase(text="Small left pleural effusion"), None)  # the model says how many boxes
     (grounding,) = grounder.ground_phrases([labelled_study()], [[query]])
     assert 1 <= len(grounding.phrases[0].boxes) <= 4
+
+
+def test_a_phrase_that_does_not_fit_goes_with_its_boxes(
+    load: Callable[..., LoadedBackbone], graph: KnowledgeGraph
+) -> None:
+    grounder = grounder_on(load("llava"), graph)
+    whole = grounder.example(labelled_study())
+    size = len(whole.prompt) + len(whole.answer)
+    tight = grounder_on(load("llava", max_length=size - 1), graph).example(labelled_study())
+    assert (whole.left_out, tight.left_out) == (0, 1)
+    assert (len(whole.boxes), len(tight.boxes)) == (3, 1)  # the edema has two boxes and stands last
+    assert tight.answer.count(grounder.tokenizer.box) == len(tight.boxes) == len(tight.masks) == len(tight.related)

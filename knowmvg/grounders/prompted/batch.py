@@ -32,6 +32,8 @@ class Example:
         boxes: unit boxes ``[P, 4]``.
         masks: soft masks ``[P, 64, 64]`` over the canvas; a row of NaN where there is none.
         related: for each box the knowledge nodes that concern its phrase.
+        left_out: labelled phrases that did not fit, with their boxes.
+        cut: characters of the report that did not fit.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Example:
     boxes: NDArray[np.float32]
     masks: NDArray[np.float16]
     related: tuple[tuple[int, ...], ...]
+    left_out: int = 0
+    cut: int = 0
 
     def without_canvas(self) -> Example:
         """The example for use with cached features."""
@@ -68,7 +72,7 @@ def make_example(study: Study, tokenizer: ReportTokenizer, side: int, related: R
     labels = placed_labels(study)
     ends = [label.phrase.span[1] if label.phrase.span else len(study.report) for label in labels]
     written = tokenizer.write(study.report, [(label.phrase.text, len(label.boxes)) for label in labels], ends)
-    labels = labels[: written.kept]
+    left_out, labels = len(labels) - written.kept, labels[: written.kept]
     boxes = [frame.to_unit(label.boxes) for label in labels]
     masks = [_soft_masks(label, frame) for label in labels]
     return Example(
@@ -80,6 +84,8 @@ def make_example(study: Study, tokenizer: ReportTokenizer, side: int, related: R
         boxes=np.concatenate([*boxes, np.zeros((0, 4))]).astype(np.float32),
         masks=np.concatenate([*masks, np.zeros((0, MASK_SIDE, MASK_SIDE), np.float16)]),
         related=tuple(tuple(sorted(related(label.phrase))) for label in labels for _ in label.boxes),
+        left_out=left_out,
+        cut=written.cut,
     )
 
 

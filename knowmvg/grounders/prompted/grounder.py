@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
-from knowmvg.grounders.backbones.load import LoadedBackbone
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
@@ -25,6 +25,9 @@ from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.nn.knowledge_prompts import KnowledgePrompts
 from knowmvg.nn.mask_decoder import soft_extent
+
+if TYPE_CHECKING:  # the auto classes of transformers take seconds to import, which the CPU-size model need not wait for
+    from knowmvg.grounders.backbones.load import LoadedBackbone
 
 MAX_BOXES = 4  # a phrase
 
