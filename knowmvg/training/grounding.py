@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
@@ -72,7 +73,8 @@ class GroundingTask(nn.Module):
         self.local_steps = local_steps
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.batches: Tensor
-        self._spoken = [LanguageTask(grounder.model.vlm, grounder.tokenizer)]
+        words = grounder.tokenizer  # a backbone is taught on images alone
+        self._spoken = [LanguageTask(grounder.model.vlm, words)] if isinstance(words, GroundingTokenizer) else []
         self._parts = (grounder, cache, tokens)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
@@ -81,7 +83,7 @@ class GroundingTask(nn.Module):
         examples = [example for drawn, _ in batches for example in drawn]
         spoken = [report for _, reports in batches for report in reports]
         ids = [example.id for example in examples]
-        batch = grounder.collate(examples, cache(ids), tokens and tokens(ids))
+        batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -107,7 +109,7 @@ def validate(
     for start in range(0, len(examples), 32):
         part = examples[start : start + 32]
         ids = [example.id for example in part]
-        batch = grounder.collate(part, cache(ids), tokens and tokens(ids))
+        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids))
         states = grounder.model.vlm(batch.input_ids, None, batch.read)
         placed = grounder.model.place(states[batch.box_rows, batch.box_columns], batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])
