@@ -1,6 +1,7 @@
 """A grounder as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``knowledge.json``.
 
-One on a backbone has ``language/`` beside them: the base by name, with what was trained of it (backbones/store.py).
+One on a backbone has ``language/`` beside them: the base by name, with what was trained of it (backbones/store.py). A
+SAM is named in ``config.json``; its weights are not copied either.
 
 Weights are half precision on disk and single precision in memory. Nothing but safetensors and JSON is ever read, and a
 folder is written beside its place and moved there when it is whole.
@@ -22,10 +23,12 @@ from knowmvg.core.errors import KnowledgeError, ModelError
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model
+from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.knowledge.graph import load_graph, save_graph
 
 if TYPE_CHECKING:
     from knowmvg.grounders.backbones.load import LoadedBackbone
+    from knowmvg.grounders.segmenters.load import LoadedSam
 
 FORMAT = "knowmvg.grounder/1"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "knowledge.json")
@@ -44,7 +47,7 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous().clone()
         for name, t in grounder.model.state_dict().items()
-        if grounder.backbone is None or not name.startswith("vlm.")
+        if not name.startswith(_named(grounder.config))
     }
     if grounder.backbone is not None:
         from knowmvg.grounders.backbones.store import save_backbone
@@ -105,11 +108,18 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         adjacency = torch.from_numpy(graph.normalised_adjacency())
         features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
         backbone = _language(folder / LANGUAGE) if shape.language is None else None
-        model = build_model(shape, features, adjacency, language=None if backbone is None else backbone.vlm)
-        of_base = () if backbone is None else tuple(f"vlm.{name}" for name in backbone.vlm.state_dict())
-        missing_, unexpected = model.load_state_dict(tensors, strict=False)
-        if unexpected or set(missing_) != set(of_base):
-            raise ValueError(f"other weights than the configuration says: {[*unexpected, *missing_][0]}")
+        sam = None if shape.sam is None else _sam(shape.sam)
+        model = build_model(
+            shape,
+            features,
+            adjacency,
+            None if sam is None else sam.encoder,
+            None if sam is None else sam.segmenter,
+            None if backbone is None else backbone.vlm,
+        )
+        lacking, unexpected = model.load_state_dict(tensors, strict=False)
+        if wrong := [*unexpected, *(name for name in lacking if not name.startswith(_named(shape)))]:
+            raise ValueError(f"other weights than the configuration says: {wrong[0]}")
         tokenizer = (
             GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
             if backbone is None
@@ -122,6 +132,18 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
         raise ModelError(f"a whole model in {folder}", reason, "Copy or train the model again.") from error
     model.to(device).eval()
     return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone)
+
+
+def _named(shape: ModelConfig) -> tuple[str, ...]:
+    """Prefixes of the weights that a folder refers to and does not hold."""
+    of_sam = () if shape.sam is None else ("image_encoder.", "segmenter.")
+    return of_sam if shape.language is not None else (*of_sam, "vlm.")
+
+
+def _sam(values: dict[str, Any]) -> LoadedSam:
+    from knowmvg.grounders.segmenters.load import load_sam
+
+    return load_sam(SamPart.model_validate(values))
 
 
 def _language(folder: Path) -> LoadedBackbone:

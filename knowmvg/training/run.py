@@ -21,12 +21,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from knowmvg.core.errors import ManifestError
+from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.grounders.backbones.load import LoadedBackbone, VisionTower, load_backbone
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, Variant, build_model, build_segmenter
+from knowmvg.grounders.segmenters.load import LoadedSam, load_sam
+from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.grounders.store import save_grounder
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
@@ -78,6 +80,8 @@ class Workplace:
             "features": (recipe.image_encoder, recipe.segmenter),
             "tokens": (recipe.language_model, recipe.image_encoder.canvas),
         }[stage]
+        if recipe.sam is not None and stage in ("language", "features"):
+            depends = (*depends, recipe.sam)
         text = json.dumps([stage, self.fingerprint, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -197,7 +201,7 @@ def _language_config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageM
         layers=recipe.language.layers,
         heads=recipe.language.width // 32,
         image_channels=recipe.image_encoder.channels,
-        image_grid=recipe.image_encoder.canvas // 8,
+        image_grid=recipe.grid,
         image_tokens=recipe.language.image_tokens,
         image_token_id=tokenizer.image,
     )
@@ -231,8 +235,10 @@ def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
     return model
 
 
-def _segmenter(work: Workplace) -> SegmenterTask:
+def _segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
     recipe, part = work.recipe, work.recipe.segmenter
+    if recipe.sam is not None:
+        return _sam(recipe, recipe.sam)
     folder = work.folder("segmenter")
     folder.mkdir(parents=True, exist_ok=True)
     classes = sorted({name for row in work.train for name, _ in structures(row)})
@@ -273,13 +279,22 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     return task
 
 
+def _sam(recipe: Recipe, part: SamPart) -> LoadedSam:
+    """The recipe's SAM. Raises ``RecipeError`` where the image encoder's sizes are others."""
+    sam, said = load_sam(part), recipe.image_encoder
+    if (said.canvas, said.channels) != (sam.prompts.canvas, sam.prompts.channels):
+        todo = f"Set image_encoder.canvas={sam.prompts.canvas} image_encoder.channels={sam.prompts.channels}."
+        raise RecipeError("the sizes of the SAM", f"canvas {said.canvas} and channels {said.channels}", todo)
+    return sam
+
+
 def _save_weights(module: nn.Module, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     save_file(module.state_dict(), str(temporary))
     os.replace(temporary, path)
 
 
-def _features(work: Workplace, pretrained: SegmenterTask) -> FeatureCache:
+def _features(work: Workplace, pretrained: SegmenterTask | LoadedSam) -> FeatureCache:
     recipe, folder = work.recipe, work.folder("features")
     folder.mkdir(parents=True, exist_ok=True)
     with _timed(folder, "features"):
@@ -332,7 +347,7 @@ def _assemble(
     tokenizer: GroundingTokenizer,
     graph: KnowledgeGraph,
     language: LanguageModel,
-    pretrained: SegmenterTask,
+    pretrained: SegmenterTask | LoadedSam,
     backbone: LoadedBackbone | None = None,
 ) -> PromptedGrounder:
     recipe = work.recipe
@@ -342,8 +357,9 @@ def _assemble(
     config = ModelConfig(
         language.config if backbone is None else None,
         ImageEncoderConfig(**recipe.image_encoder.model_dump()),
-        _prompt_config(recipe),
+        pretrained.prompts if isinstance(pretrained, LoadedSam) else _prompt_config(recipe),
         Variant(**chosen),
+        None if recipe.sam is None else recipe.sam.model_dump(),
     )
     language.eval()
     nodes = encode_nodes(graph.texts, lambda texts: node_text_states(language, tokenizer, texts))

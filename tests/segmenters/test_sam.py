@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
+from transformers import SamModel
 from transformers.utils import logging
 
 from knowmvg.core.errors import ModelError
@@ -19,8 +19,7 @@ from knowmvg.nn.box_decoder import BoxDecoder
 from knowmvg.nn.mask_decoder import decode_masks
 from knowmvg.nn.prompt_encoder import image_positions
 from knowmvg.nn.sam_image_encoder import DEVIATION, MEAN
-
-SIDE = 64
+from tests.segmenters.tiny_sam import SIDE, tiny_sam
 
 # transformers' names to those of segment-anything, for a file in the published layout
 PUBLISHED = (
@@ -61,24 +60,7 @@ def _quiet() -> Any:
 
 @pytest.fixture(scope="module")
 def upstream() -> SamModel:
-    vision = SamVisionConfig(
-        hidden_size=16, output_channels=32, num_hidden_layers=3, num_attention_heads=2, image_size=SIDE, patch_size=8,
-        window_size=3, global_attn_indexes=[1], num_pos_feats=16, mlp_dim=24,
-    )  # fmt: skip
-    prompt = SamPromptEncoderConfig(hidden_size=32, image_size=SIDE, patch_size=8)
-    decoder = SamMaskDecoderConfig(hidden_size=32, mlp_dim=40, num_attention_heads=8, iou_head_hidden_dim=32)
-    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
-    torch.manual_seed(4)
-    model = SamModel(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "positional_embedding" not in name:
-                parameter.copy_(torch.randn_like(parameter) * 0.2)
-        model.shared_image_embedding.positional_embedding.copy_(torch.randn(2, 16))
-        model.prompt_encoder.shared_embedding.positional_embedding.copy_(
-            model.shared_image_embedding.positional_embedding
-        )
-    return model
+    return tiny_sam()
 
 
 @pytest.fixture(scope="module")

@@ -78,13 +78,15 @@ VARIANTS = {"baseline": baseline, "kps": kps, "gla": gla, "knowmvg": knowmvg, "l
 class ModelConfig:
     """Everything that fixes the shape of a prompted model; saved as ``config.json``.
 
-    ``language`` is ``None`` where the language model is a backbone, which says its own shape.
+    ``language`` is ``None`` where the language model is a backbone, which says its own shape. ``sam`` says which SAM
+    (grounders/segmenters/record.py) stands in place of the image encoder and segmenter.
     """
 
     language: LanguageModelConfig | None
     image_encoder: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     variant: Variant = field(default_factory=Variant)
+    sam: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -105,6 +107,7 @@ class ModelConfig:
                 ImageEncoderConfig(**encoder),
                 PromptConfig(**values["prompts"]),
                 Variant(**variant),
+                values.get("sam"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(

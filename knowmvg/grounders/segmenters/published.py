@@ -1,6 +1,7 @@
 """The ``.pth`` files of SAM and MedSAM: names and sizes of segment-anything (dca509f) as those of transformers.
 
-The sizes of a model are read off its tensors, so that ViT-B, L and H, and any other size, need no name.
+The sizes of a model are read off its tensors, so that ViT-B, L and H, and any other size, need no name. The names
+were held against the converter of transformers; no published file was at hand to load.
 """
 
 from __future__ import annotations
