@@ -47,7 +47,7 @@ def save_grounder(grounder: PromptedGrounder, folder: Path, facts: dict[str, Any
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous().clone()
         for name, t in grounder.model.state_dict().items()
-        if not name.startswith(_named(grounder.config))
+        if not name.startswith(referred(grounder.config))
     }
     if grounder.backbone is not None:
         from knowmvg.grounders.backbones.store import save_backbone
@@ -118,7 +118,7 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
             None if backbone is None else backbone.vlm,
         )
         lacking, unexpected = model.load_state_dict(tensors, strict=False)
-        if wrong := [*unexpected, *(name for name in lacking if not name.startswith(_named(shape)))]:
+        if wrong := [*unexpected, *(name for name in lacking if not name.startswith(referred(shape)))]:
             raise ValueError(f"other weights than the configuration says: {wrong[0]}")
         tokenizer = (
             GroundingTokenizer.load(folder / "tokenizer.json", model.vlm.image_length)
@@ -134,7 +134,7 @@ def load_grounder(folder: Path, device: str = "cpu") -> PromptedGrounder:
     return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone)
 
 
-def _named(shape: ModelConfig) -> tuple[str, ...]:
+def referred(shape: ModelConfig) -> tuple[str, ...]:
     """Prefixes of the weights that a folder refers to and does not hold."""
     of_sam = () if shape.sam is None else ("image_encoder.", "segmenter.")
     return of_sam if shape.language is not None else (*of_sam, "vlm.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.grounders.store import referred
 from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
@@ -76,6 +77,8 @@ class GroundingTask(nn.Module):
         words = grounder.tokenizer  # a backbone is taught on images alone
         self._spoken = [LanguageTask(grounder.model.vlm, words)] if isinstance(words, GroundingTokenizer) else []
         self._parts = (grounder, cache, tokens)
+        self.register_state_dict_post_hook(_leave_out_bases)
+        self.register_load_state_dict_post_hook(_miss_no_bases)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
         """Drawn batches as one, with cached features."""
@@ -97,6 +100,26 @@ class GroundingTask(nn.Module):
         if spoken is not None:
             terms["text"] = (terms["text"] + self._spoken[0](**spoken)["text"]) / 2
         return terms
+
+
+def _of_bases(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
+    """Names of frozen weights that were loaded by id, file or folder: a base may have billions of them."""
+    assert isinstance(task, GroundingTask)
+    bases = tuple(f"{prefix}model.{base}" for base in referred(task._parts[0].config))
+    trained = {f"{prefix}model.{name}" for name in task.model.trainable()}
+    return [name for name in names if name.startswith(bases) and name not in trained]
+
+
+def _leave_out_bases(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    """A checkpoint does not hold them."""
+    for name in _of_bases(task, list(state), prefix):
+        del state[name]
+
+
+def _miss_no_bases(task: nn.Module, lacking: Any) -> None:
+    """One that is read need not hold them."""
+    for name in _of_bases(task, list(lacking.missing_keys)):
+        lacking.missing_keys.remove(name)
 
 
 @torch.inference_mode()

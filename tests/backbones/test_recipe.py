@@ -31,14 +31,19 @@ def test_a_recipe_with_a_language_model_and_a_sam_trains_and_grounds(
 ) -> None:
     tiny_sam().save_pretrained(tmp_path / "sam")
     sizes = {**TINY["image_encoder"], "canvas": SIDE, "channels": 32}
-    path = recipe(tmp_path, folders("llava"), sam={"id": str(tmp_path / "sam")}, image_encoder=sizes)
+    path = recipe(tmp_path, folders("smolvlm"), sam={"id": str(tmp_path / "sam")}, image_encoder=sizes)
     run = train(path, runs=tmp_path / "runs", report=lambda _: None)
     grounder = load_grounder(run / "model")
     held = load_file(run / "model" / "model.safetensors")
     assert not [name for name in held if name.startswith(("vlm.", "image_encoder.", "segmenter."))]
     assert isinstance(grounder.model.image_encoder, SamImageEncoder)
     assert grounder.backbone is not None
-    assert grounder.backbone.part.id == str(folders("llava"))
+    assert grounder.backbone.part.id == str(folders("smolvlm"))
+    (checkpoint, *_) = sorted((run / "train").glob("checkpoint-*"))
+    kept = set(load_file(checkpoint / "model.safetensors"))
+    trained = {f"model.{name}" for name in grounder.trainable()}
+    assert trained <= kept
+    assert {name for name in kept if name.startswith(("model.vlm.", "model.segmenter."))} <= trained
     row = next(iter(read_rows(tmp_path / "data")))
     study = load_study(tmp_path / "data", row)
     (grounding,) = grounder.ground([study])
