@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import distributed
 
+from knowmvg.training.hardware import described, processes
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.run import train_prompted
 from knowmvg.training.recipe import read_recipe, write_recipe
@@ -31,8 +33,20 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
         torch.set_num_threads(recipe.threads)
     folder = runs / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    write_recipe(recipe, folder / "recipe.yaml")
+    if processes().main:
+        write_recipe(recipe, folder / "recipe.yaml")
+    else:
+        report = _silent
+    report(f"machine: {described(recipe.machine)}")
     assert isinstance(recipe, Recipe)  # the one system so far
-    train_prompted(recipe, folder, runs / "parts", report)
+    try:
+        train_prompted(recipe, folder, runs / "parts", report)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
     report(f"saved {folder / 'model'}")
     return folder
+
+
+def _silent(line: str) -> None:
+    """The report of every process but the main one."""

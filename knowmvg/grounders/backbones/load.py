@@ -49,14 +49,21 @@ class VisionTower(nn.Module):
         super().__init__()
         self._backbone = [backbone]  # not a part of the state
 
+    def frozen(self) -> dict[str, Tensor]:
+        """The weights that image tokens depend on: all but the language decoder's and what reads or writes words."""
+        vlm = self._backbone[0].vlm
+        words = [vlm.decoder, vlm.model.get_input_embeddings(), vlm.model.lm_head]
+        beside = {id(tensor) for module in words for tensor in (*module.parameters(), *module.buffers())}
+        return {n: t for n, t in vlm.model.state_dict(keep_vars=True).items() if id(t) not in beside}
+
     def forward(self, canvases: Tensor) -> Tensor:
         """Image tokens, single precision, on the CPU."""
-        vlm, pictures = self._backbone[0].vlm, self._backbone[0].pictures(canvases.squeeze(1).numpy())
+        vlm, pictures = self._backbone[0].vlm, self._backbone[0].pictures(canvases.squeeze(1).cpu().numpy())
         device = vlm.model.device
         return vlm.look({name: tensor.to(device) for name, tensor in pictures.items()}).float().cpu()
 
 
-def load_backbone(part: BackbonePart, device: str = "cpu") -> LoadedBackbone:
+def load_backbone(part: BackbonePart, device: torch.device | str = "cpu") -> LoadedBackbone:
     """Load a base by id or folder, give ``<BOX>`` its rows and the decoder its adapters.
 
     New weights are drawn from torch's generator: seed it before.

@@ -12,7 +12,9 @@ from knowmvg.grounders.segmenters.load import LoadedSam, load_sam
 from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
 from knowmvg.nn.prompt_encoder import PromptConfig
-from knowmvg.training.cache import FeatureCache, cache_features
+from knowmvg.training.cache import FeatureCache, cached_features
+from knowmvg.training.hardware import device_of, made_once
+from knowmvg.training.prompted.node_vectors import weights_hash
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.segmenter import (
     WEIGHTS,
@@ -38,8 +40,9 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
     torch.manual_seed(recipe.parts_seed)
     encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
     task = SegmenterTask(encoder, build_segmenter(prompt_config(recipe)), len(classes))
-    weights = folder / "segmenter.safetensors"
-    if not weights.is_file():
+    weights, device = folder / "segmenter.safetensors", device_of(recipe.machine)
+
+    def learn() -> None:
         images = PromptedImages(
             work.masked.folder,
             work.masked.train,
@@ -60,12 +63,16 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
                 stage="segmenter",
                 seed=recipe.parts_seed,
                 report=work.report,
+                machine=recipe.machine.shared(),
             )
-        quality = mask_iou_by_class(task, work.masked.folder, work.masked.valid, recipe.image_encoder.canvas)
+        side = recipe.image_encoder.canvas
+        quality = mask_iou_by_class(task.to(device), work.masked.folder, work.masked.valid, side)
         write_json(folder / "mask_iou.json", quality)
         told = "  ".join(f"{name} {value:.2f}" for name, value in quality.items())
         work.report(f"segmenter: mask IoU from a reference box  {told}")
         save_weights(task, weights)
+
+    made_once(weights, learn)
     task.load_state_dict(load_file(weights))
     return task
 
@@ -93,23 +100,28 @@ def prompt_config(recipe: Recipe) -> PromptConfig:
 
 def image_features(work: Workplace, pretrained: SegmenterTask | LoadedSam) -> FeatureCache:
     """What the frozen image encoder makes of the studies."""
-    return _cached(work, "features", pretrained.encoder)
+    return _cached(work, "features", pretrained.encoder, weights_hash(pretrained.encoder.state_dict()))
 
 
 def image_tokens(work: Workplace, backbone: LoadedBackbone) -> FeatureCache:
     """What the backbone's frozen vision tower makes of the studies."""
-    return _cached(work, "tokens", VisionTower(backbone))
+    tower = VisionTower(backbone)
+    return _cached(work, "tokens", tower, f"{weights_hash(tower.frozen())} {backbone.pictures.described()}")
 
 
-def _cached(work: Workplace, stage: str, encoder: torch.nn.Module) -> FeatureCache:
-    folder, studies = work.folder(stage), work.studies
+def _cached(work: Workplace, stage: str, encoder: torch.nn.Module, identity: str) -> FeatureCache:
+    folder, studies, machine = work.folder(stage), work.studies, work.recipe.machine
     folder.mkdir(parents=True, exist_ok=True)
     with timed(folder, stage):
-        return cache_features(
-            folder / f"{stage}.npy",
+        return cached_features(
+            machine.cache or work.parts / "frozen",
+            folder / "images.json",
             studies.folder,
             [*studies.train, *studies.valid],
             encoder,
+            identity,
             work.recipe.image_encoder.canvas,
             work.report,
+            device=device_of(machine),
+            workers=machine.workers,
         )

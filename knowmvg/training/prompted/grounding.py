@@ -77,8 +77,8 @@ class GroundingTask(nn.Module):
         words = grounder.tokenizer  # a backbone is taught on images alone
         self._spoken = [LanguageTask(grounder.model.vlm, words)] if isinstance(words, GroundingTokenizer) else []
         self._parts = (grounder, cache, tokens)
-        self.register_state_dict_post_hook(_leave_out_bases)
-        self.register_load_state_dict_post_hook(_miss_no_bases)
+        self.register_state_dict_post_hook(_leave_out_frozen)
+        self.register_load_state_dict_post_hook(_miss_no_frozen)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
         """Drawn batches as one, with cached features."""
@@ -102,23 +102,24 @@ class GroundingTask(nn.Module):
         return terms
 
 
-def _of_bases(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
-    """Names of frozen weights that were loaded by id, file or folder: a base may have billions of them."""
+def _of_frozen(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
+    """Names of frozen weights: shared parts that the run finds again, bases that may have billions of weights."""
     assert isinstance(task, GroundingTask)
-    bases = tuple(f"{prefix}model.{base}" for base in store.referred(task._parts[0].config))
+    parts = (*(f"{part}." for part in task.model.frozen), *store.referred(task._parts[0].config))
+    frozen = tuple(f"{prefix}model.{part}" for part in parts)
     trained = {f"{prefix}model.{name}" for name in task.model.trainable()}
-    return [name for name in names if name.startswith(bases) and name not in trained]
+    return [name for name in names if name.startswith(frozen) and name not in trained]
 
 
-def _leave_out_bases(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
+def _leave_out_frozen(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
     """A checkpoint does not hold them."""
-    for name in _of_bases(task, list(state), prefix):
+    for name in _of_frozen(task, list(state), prefix):
         del state[name]
 
 
-def _miss_no_bases(task: nn.Module, lacking: Any) -> None:
+def _miss_no_frozen(task: nn.Module, lacking: Any) -> None:
     """One that is read need not hold them."""
-    for name in _of_bases(task, list(lacking.missing_keys)):
+    for name in _of_frozen(task, list(lacking.missing_keys)):
         lacking.missing_keys.remove(name)
 
 
@@ -132,7 +133,7 @@ def validate(
     for start in range(0, len(examples), 32):
         part = examples[start : start + 32]
         ids = [example.id for example in part]
-        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids))
+        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids)).to(grounder.device)
         states = grounder.model.vlm(batch.input_ids, None, batch.read)
         placed = grounder.model.place(*batch.emitting(states), batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])

@@ -11,6 +11,7 @@ from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
+from knowmvg.training.hardware import device_of, made_once
 from knowmvg.training.prompted.language import LanguageTask, SpokenBatches, speak
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.workplace import Workplace
@@ -25,7 +26,8 @@ def words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
     recipe, rows = work.recipe, work.studies.train
     image_length = recipe.language.image_tokens**2
     folder = work.folder("words")
-    if not (folder / "knowledge.json").is_file():
+
+    def learn() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         graph = build_graph((phrase.phrase() for row in rows for phrase in row.phrases), load_atlas())
         spoken = (speak(recipe.parts_seed, index)[0] for index in range(SPOKEN))
@@ -33,6 +35,8 @@ def words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
         GroundingTokenizer.train(texts, image_length, recipe.language.vocabulary).save(folder / "tokenizer.json")
         save_graph(graph, folder / "knowledge.json")
         work.report(f"words: {len(graph.texts)} knowledge nodes from {len(rows)} training reports")
+
+    made_once(folder / "knowledge.json", learn)
     return GroundingTokenizer.load(folder / "tokenizer.json", image_length), load_graph(folder / "knowledge.json")
 
 
@@ -44,7 +48,8 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
     torch.manual_seed(recipe.parts_seed)
     model = LanguageModel(_config(recipe, tokenizer))
     weights = folder / "language.safetensors"
-    if not weights.is_file():
+
+    def learn() -> None:
         task = LanguageTask(model, tokenizer)
         schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
         reports = SpokenBatches(recipe.parts_seed, schedule.steps * schedule.accumulate, part.schedule.batch)
@@ -59,8 +64,11 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
                 stage="language",
                 seed=recipe.parts_seed,
                 report=work.report,
+                machine=recipe.machine.shared(),
             )
         save_weights(model, weights)
+
+    made_once(weights, learn)
     model.load_state_dict(load_file(weights))
     return model
 
@@ -83,4 +91,4 @@ def backbone_of(recipe: Recipe) -> LoadedBackbone | None:
     if recipe.language_model is None:
         return None
     torch.manual_seed(recipe.seed)
-    return load_backbone(recipe.language_model)
+    return load_backbone(recipe.language_model, device_of(recipe.machine))

@@ -9,6 +9,7 @@ from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
+from knowmvg.training.hardware import batches_a_process
 from knowmvg.training.prompted.grounding import DrawnBatches, GroundingTask, validate
 from knowmvg.training.prompted.workplace import Workplace
 from knowmvg.training.trainer import fit
@@ -28,7 +29,7 @@ def teach(
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
-    task = GroundingTask(grounder, features, recipe.local_steps * recipe.train.accumulate, tokens)
+    task = GroundingTask(grounder, features, recipe.local_steps * batches_a_process(recipe.train), tokens)
     fit(
         task,
         draws,
@@ -41,6 +42,7 @@ def teach(
         report=work.report,
         validate=lambda _: validate(grounder, features, held_out, tokens),
         best="miou",
+        machine=recipe.machine,
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
