@@ -36,6 +36,7 @@ OLD = 3600  # seconds after which an unfinished file is nobody's
 RESERVE = 256 * 2**20  # bytes that are left free for everything else
 
 Canvases = NDArray[np.float32]
+_Read = tuple[Sequence[StudyRow], Canvases]
 
 
 class FeatureCache:

@@ -23,9 +23,11 @@ class Narrator(TrainerCallback):
         self.stage, self.report, self.started, self.first = stage, report, time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock."""
         self.started, self.first = time.monotonic(), state.global_step
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Tell the losses."""
         logs = logs or {}
         done = state.global_step - self.first
         pace = (time.monotonic() - self.started) / max(done, 1)
@@ -46,6 +48,7 @@ class CleanStop(TrainerCallback):
         self._before: dict[int, Any] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Listen for interrupts."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
@@ -60,6 +63,7 @@ class CleanStop(TrainerCallback):
         self._before.clear()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Save and stop, if that was asked for."""
         if distributed.is_initialized():  # all processes stop at the same step, whichever was asked first
             asked = torch.tensor(int(self.asked), device=args.device)
             distributed.all_reduce(asked, distributed.ReduceOp.MAX)
@@ -69,4 +73,5 @@ class CleanStop(TrainerCallback):
         return control
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave interrupts to whom they were left before."""
         self._restore()

@@ -39,7 +39,9 @@ class WholeCheckpoints(Trainer):
         self._staging = folder / ".writing"
         try:
             self._by_main(lambda: shutil.rmtree(folder / ".writing", ignore_errors=True))
-            super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call, unused-ignore]  # no types there
+            super()._save_checkpoint(model, trial)
+            if self.state.best_global_step:  # written beside its place, it is read in its place
+                self.state.best_model_checkpoint = str(folder / f"checkpoint-{self.state.best_global_step}")
             self._by_main(lambda: self._put_in_place(folder / ".writing" / name, folder / name))
         except NOT_WRITTEN as error:
             self.state.best_model_checkpoint = best
@@ -49,20 +51,15 @@ class WholeCheckpoints(Trainer):
             self._staging = None
 
     def _put_in_place(self, written: Path, place: Path) -> None:
-        step = self.state.best_global_step
-        if step:
-            self.state.best_model_checkpoint = str(place.with_name(f"checkpoint-{step}"))
-            self.state.save_to_json(str(written / "trainer_state.json"))
+        self.state.save_to_json(str(written / "trainer_state.json"))
         for path in (*(p for p in written.rglob("*") if p.is_file()), written):
             _to_disk(path)
         shutil.rmtree(place, ignore_errors=True)  # of a run that was taken up before it
         written.rename(place)
         _to_disk(place.parent)
-        kept = {place.name, *([] if not step else [f"checkpoint-{step}"])}
+        kept = {place.name, f"checkpoint-{self.state.best_global_step or self.state.global_step}"}
         earlier = [path for path in checkpoints(place.parent) if path.name not in kept]
-        for path in (
-            earlier if len(kept) > 1 else earlier[:-1]
-        ):  # two are kept: the best or the one before, and the last
+        for path in earlier if len(kept) > 1 else earlier[:-1]:  # two stay: the last, and the best or the one before
             shutil.rmtree(path, ignore_errors=True)
 
     def _by_main(self, act: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""DeepSpeed by recipe: a configuration that ships (recipes/deepspeed) or one of your own, looked at before anything runs."""
+"""DeepSpeed by recipe: a configuration that ships (recipes/deepspeed) or one of your own, read before anything runs."""
 
 from __future__ import annotations
 

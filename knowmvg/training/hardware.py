@@ -58,7 +58,9 @@ def device_of(machine: MachinePart) -> torch.device:
 def described(machine: MachinePart) -> str:
     """The machine of a run in a few words."""
     device, world = device_of(machine), processes().world
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    on_cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else on_cpu
     return f"{name}, {machine.precision}, {world} process{'es' if world > 1 else ''}"
 
 

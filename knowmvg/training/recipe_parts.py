@@ -55,7 +55,7 @@ class Schedule(Part):
     validate_: int = Field(default=0, ge=0, alias="validate")
     """steps between validations, each with a checkpoint, of which the best is kept (0: none); read by `train` alone"""
     accumulate: int = Field(default=1, ge=1)
-    """batches whose gradients make one step, over all processes together: `train` asks for a multiple of their number"""
+    """batches whose gradients make one step, of all processes together; in `train` a multiple of their number"""
 
 
 class MachinePart(Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,7 +143,9 @@ def fit(
     if last:
         report(f"{stage}: going on from {last[-1].name}")
     try:
-        trainer.train(resume_from_checkpoint=str(last[-1]) if last else None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)  # accelerate's
+            trainer.train(resume_from_checkpoint=str(last[-1]) if last else None)
     except OSError as error:
         todo = "Make room and train again: the same command goes on from the last checkpoint."
         raise OutputError(
