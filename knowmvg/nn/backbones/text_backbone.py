@@ -1,4 +1,4 @@
-"""A language model that has read text alone, shown a radiograph through a trained projector (Liu et al., 2023, LLaVA)."""
+"""A language model that has read text alone, shown a radiograph by a trained projector (LLaVA, Liu et al., 2023)."""
 
 from __future__ import annotations
 
