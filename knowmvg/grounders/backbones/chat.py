@@ -31,6 +31,8 @@ class ChatTokenizer:
         max_report: tokens of a report.
         max_length: tokens of image, report and answer.
         one_line: whether a line's end has a meaning in the template, so that texts must have none.
+        as_text: whether the template takes a turn as one text, the marker in it, as those of language models without
+            a vision tower do.
 
     Raises ``ModelError`` for a tokenizer without offsets, one in which ``<BOX>`` is not one token, and a template that
     does not place the image or the answer.
@@ -47,9 +49,11 @@ class ChatTokenizer:
         max_report: int = 400,
         max_length: int = 2048,
         one_line: bool = False,
+        as_text: bool = False,
     ) -> None:
         self.backend, self.template, self.marker, self.placeholders = backend, template, marker, placeholders
         self.max_report, self.max_length, self.one_line = max_report, max_length, one_line
+        self.as_text = as_text
         self.image, self.box = image, add_box(backend)
         special = {id_: token.content for id_, token in backend.added_tokens_decoder.items() if token.special}
         self.special = frozenset(special) | frozenset(backend.all_special_ids)
@@ -131,6 +135,9 @@ class ChatTokenizer:
         ]
         if answer is not None:
             turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        if self.as_text:
+            turns[0]["content"] = f"{self.marker}\n{question.strip()}"
+            turns[1:] = [{"role": "assistant", "content": answer} for _ in turns[1:]]
         text: str = self.backend.apply_chat_template(
             turns, chat_template=self.template, tokenize=False, add_generation_prompt=answer is None
         )

@@ -10,6 +10,7 @@ from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.nn.backbones.text_backbone import ImageMap
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
 from knowmvg.training.hardware import device_of, made_once
 from knowmvg.training.prompted.language import LanguageTask, SpokenBatches, speak
@@ -91,4 +92,5 @@ def backbone_of(recipe: Recipe) -> LoadedBackbone | None:
     if recipe.language_model is None:
         return None
     torch.manual_seed(recipe.seed)
-    return load_backbone(recipe.language_model, device_of(recipe.machine))
+    seen = ImageMap(recipe.image_encoder.channels, recipe.grid)
+    return load_backbone(recipe.language_model, device_of(recipe.machine), seen)

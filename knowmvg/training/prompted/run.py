@@ -31,7 +31,7 @@ def train_prompted(recipe: Recipe, folder: Path, parts: Path, report: Report) ->
     segmenter = pretrained_segmenter(work)
     features = image_features(work, segmenter)
     backbone = backbone_of(recipe)
-    tokens = None if backbone is None else image_tokens(work, backbone)
+    tokens = None if backbone is None or backbone.pictures is None else image_tokens(work, backbone)
     with timed(folder, "train"):
         grounder = assembled(work, tokenizer, chosen_graph or graph, language, segmenter, backbone)
         best = teach(work, grounder, features, tokens, folder / "train")
