@@ -92,6 +92,16 @@ class _Narrator(TrainerCallback):
             )
 
 
+class _AfterStep(TrainerCallback):
+    """Calls something after every optimizer step, before the step is validated or kept."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.call()
+
+
 class _CleanStop(TrainerCallback):
     """The first interrupt saves a checkpoint and stops; a second one is the system's usual."""
 
@@ -135,12 +145,19 @@ def fit(
     report: Report,
     validate: Validate | None = None,
     best: str | None = None,
+    device: str = "auto",
+    bf16: bool | None = None,
+    after_step: Callable[[], None] | None = None,
 ) -> dict[str, float]:
     """Train ``task`` in place; ``task(**collated)`` gives named loss terms.
 
     Checkpoints (model, optimizer, schedule, random states) go to ``folder/checkpoint-<step>``; a run that finds one
     goes on from it and sees the same batches in the same order as an unbroken run. TensorBoard events go to
     ``folder/logs``. With ``validate`` the checkpoint with the highest ``best`` metric is loaded at the end.
+
+    ``device`` is ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``; ``bf16`` whether the arithmetic is bfloat16,
+    ``None`` where the GPU can. ``after_step`` is called after every optimizer step; what it changes in the task's state
+    is in the checkpoint of that step.
 
     Returns facts about the stage: seconds in this process, steps.
 
@@ -151,6 +168,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     checks = validate is not None and schedule.validate_ > 0
     every = schedule.validate_ if checks else schedule.checkpoint
+    gpu = device != "cpu" and torch.cuda.is_available()
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "logs")
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -173,8 +191,8 @@ def fit(
         greater_is_better=True if checks else None,
         seed=seed,
         data_seed=seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        use_cpu=not gpu,
+        bf16=gpu and (torch.cuda.is_bf16_supported() if bf16 is None else bf16),
         remove_unused_columns=False,
         label_names=[],
         report_to=["tensorboard"],
@@ -184,13 +202,14 @@ def fit(
         average_tokens_across_devices=False,
     )
     stop = _CleanStop()
+    extra = [] if after_step is None else [_AfterStep(after_step)]
     trainer = _Terms(
         model=task,
         args=arguments,
         data_collator=collate,
         train_dataset=dataset,
         eval_dataset=dataset if checks else None,
-        callbacks=[_Narrator(stage, report), stop],
+        callbacks=[*extra, _Narrator(stage, report), stop],
         weights=weights,
         check=validate,
     )

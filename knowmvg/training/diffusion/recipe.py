@@ -1,0 +1,233 @@
+"""The recipe of a latent diffusion model: typed, strict, complete, as training/recipe.py is for the prompted family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from knowmvg.core.errors import RecipeError
+from knowmvg.training.recipe import DataPart, Schedule
+from knowmvg.training.recipe_file import read_values
+
+CaptionKind = Literal["phrase", "phrases", "impression", "report"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Source(_Part):
+    """Published weights of one part: a local folder in the layout of diffusers or transformers, or an id on the hub."""
+
+    name: str = Field(min_length=1)
+    """folder, or id on the hub, which is downloaded where it is not there yet"""
+    subfolder: str = ""
+    """folder inside it that holds the part itself; empty for the part's usual one (`unet`, `vae`) where there is one"""
+    revision: str | None = None
+    """commit, tag or branch of an id on the hub; null is its main branch"""
+
+
+class TextPart(_Part):
+    """The frozen text encoder: a published one, or a small BERT that learns to read the reports first."""
+
+    source: Source | None = None
+    """a text encoder of transformers with its tokenizer; null trains one by the keys below"""
+    max_tokens: int = Field(default=32, ge=4, le=512)
+    """tokens of a caption, the special ones included; what is longer is cut off"""
+    mask_padding: bool = True
+    """whether the cross-attention passes over padding; Stable Diffusion and Generate to Ground let it attend to it"""
+    width: int = Field(default=128, ge=16, multiple_of=16)
+    """hidden size of the small BERT; there is a head for every 32 of it"""
+    layers: int = Field(default=2, ge=1)
+    """its encoder blocks"""
+    vocabulary: int = Field(default=2000, ge=100)
+    """its greatest number of word pieces"""
+    schedule: Schedule = Schedule(steps=1500, batch=64, lr=1e-3, weight_decay=0.01)
+
+
+class AutoencoderPart(_Part):
+    """The image autoencoder, frozen in the diffusion training."""
+
+    source: Source | None = None
+    """a published AutoencoderKL; null trains one by the keys below"""
+    widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
+    """channels of each level; a level halves the side, but for the last"""
+    layers: int = Field(default=1, ge=1)
+    """residual blocks a level"""
+    channels: int = Field(default=4, ge=1)
+    """channels of the latent"""
+    kl: float = Field(default=1e-5, ge=0)
+    """weight of the Kullback-Leibler term against the reconstruction"""
+    schedule: Schedule = Schedule(steps=1500, batch=16, lr=1e-3)
+
+    @model_validator(mode="after")
+    def _possible(self) -> AutoencoderPart:
+        if any(width < 8 or width % 8 for width in self.widths):
+            raise ValueError("the widths must be multiples of 8")
+        return self
+
+
+class LoraPart(_Part):
+    """Low-rank adapters on the UNet (peft), in place of training it whole."""
+
+    rank: int = Field(default=16, ge=1)
+    """rank of every adapter"""
+    alpha: float = Field(default=16, gt=0)
+    """scale of the adapters, divided by the rank"""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """dropout before the adapters"""
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    """layers that get one, by the end of their names: those of both kinds of attention, as in Generate to Ground"""
+
+
+class UnetPart(_Part):
+    """The denoising UNet (UNet2DConditionModel), which is what is trained."""
+
+    source: Source | None = None
+    """published weights to start from; null starts from random ones by the sizes below"""
+    lora: LoraPart | None = None
+    """adapters in place of the whole UNet; only with a source"""
+    widths: tuple[int, ...] = Field(default=(64, 128), min_length=1)
+    """channels of each level; a level halves the side, but for the last"""
+    attention: tuple[bool, ...] = (True, True)
+    """whether a level has self- and cross-attention"""
+    layers: int = Field(default=1, ge=1)
+    """residual blocks a level on the way down; one more on the way up"""
+    head_width: int = Field(default=32, ge=8)
+    """channels of an attention head"""
+    save_memory: bool = False
+    """compute activations again in the backward pass in place of keeping them"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> UnetPart:
+        if len(self.attention) != len(self.widths):
+            raise ValueError(f"{len(self.attention)} values of attention for {len(self.widths)} widths")
+        if any(width % 16 or width % self.head_width for width in self.widths):
+            raise ValueError("the widths must be multiples of 16 and of head_width")
+        if not any(self.attention):
+            raise ValueError("a model without cross-attention reads no caption")
+        if self.lora is not None and self.source is None:
+            raise ValueError("lora needs a source: adapters on random weights learn nothing of use")
+        return self
+
+
+class NoisePart(_Part):
+    """How noise is added and what of it is predicted."""
+
+    schedule: Literal["linear", "scaled_linear"] = "scaled_linear"
+    """betas equally spaced, or their square roots (Stable Diffusion)"""
+    steps: int = Field(default=1000, ge=2)
+    """timesteps of the process"""
+    beta_start: float = Field(default=0.00085, gt=0, lt=1)
+    """first beta"""
+    beta_end: float = Field(default=0.012, gt=0, lt=1)
+    """last beta"""
+    zero_terminal_snr: bool = False
+    """rescale the betas so that nothing of the image is left at the last timestep (Lin et al. 2024, algorithm 1)"""
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    """what the UNet predicts: the noise, or the velocity (Salimans and Ho 2022)"""
+    min_snr: float | None = Field(default=None, gt=0)
+    """gamma of the min-SNR weighting (Hang et al. 2023, section 3.4); null weighs all timesteps alike"""
+    times: tuple[float, float] = (0.0, 1.0)
+    """share of the timesteps that is drawn from, first and last"""
+    towards_noise: float = Field(default=1.0, gt=0)
+    """1 draws timesteps alike; k draws them as the largest of k draws, so that noisy ones come more often"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> NoisePart:
+        if self.beta_end < self.beta_start:
+            raise ValueError("beta_end is below beta_start")
+        if not 0 <= self.times[0] < self.times[1] <= 1:
+            raise ValueError("times must be two rising shares from 0 to 1")
+        if self.zero_terminal_snr and self.prediction == "epsilon":
+            raise ValueError("zero_terminal_snr needs prediction v_prediction: the last step's noise is the input itself")
+        return self
+
+
+class CaptionPart(_Part):
+    """What of a report is the caption of its image in a step."""
+
+    kinds: dict[CaptionKind, float] = Field(default={"phrase": 0.6, "phrases": 0.3, "impression": 0.1}, min_length=1)
+    """kinds with their weights: one placed phrase, all of them in random order, the impression, or the whole report. A
+    study without what is asked gets the next of these that it has"""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """share of draws whose caption is empty"""
+
+    @model_validator(mode="after")
+    def _positive(self) -> CaptionPart:
+        if any(weight <= 0 for weight in self.kinds.values()):
+            raise ValueError("the weights of kinds must be positive")
+        return self
+
+
+class EmaPart(_Part):
+    """The running mean of the trained weights, which is what is saved."""
+
+    decay: float = Field(default=0.9999, ge=0, lt=1)
+    """share of the mean that a step keeps, at the most: step n keeps (1 + n) / (10 + n) at first"""
+
+
+class DiffusionRecipe(_Part):
+    """Everything that the training of a diffusion model depends on."""
+
+    system: Literal["diffusion"]
+    """the kind of grounding system"""
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """name of the run's folder and of the model in results"""
+    seed: int = Field(default=0, ge=0)
+    """of the UNet's own weights and draws"""
+    parts_seed: int = Field(default=0, ge=0)
+    """of the parts that runs share: text encoder and autoencoder"""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves it to torch"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute; `auto` is a GPU where there is one"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of the arithmetic of the UNet; its weights, their mean and the optimizer stay float32. bfloat16 needs a GPU"""
+    data: DataPart = DataPart()
+    side: int = Field(default=64, ge=8, le=2048)
+    """side of the square that images are letterboxed into, in pixels"""
+    text: TextPart = TextPart()
+    autoencoder: AutoencoderPart = AutoencoderPart()
+    unet: UnetPart = UnetPart()
+    noise: NoisePart = NoisePart()
+    captions: CaptionPart = CaptionPart()
+    ema: EmaPart = EmaPart()
+    train: Schedule
+    validation_studies: int = Field(default=200, ge=1)
+    """studies of the split val that are validated on"""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> DiffusionRecipe:
+        if self.data.masked is not None:
+            raise ValueError("data.masked has no meaning here: no part of a diffusion model learns from masks")
+        if self.autoencoder.source is None and self.side % 2 ** (len(self.autoencoder.widths) - 1):
+            raise ValueError(f"side {self.side} cannot be halved {len(self.autoencoder.widths) - 1} times")
+        return self
+
+
+def read_diffusion_recipe(path: Path, overrides: Sequence[str] = ()) -> DiffusionRecipe:
+    """A recipe from YAML with ``dotted.key=value`` overrides; ``extends`` works as in ``training.recipe``.
+
+    Raises ``RecipeError`` for a missing file, malformed YAML, an unknown key or a value out of range.
+    """
+    values = read_values(path, overrides)
+    try:
+        return DiffusionRecipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        unknown = first["type"] == "extra_forbidden"
+        got = f"the unknown key {place}" if unknown else f"{first['msg']} at {place}"
+        todo = "The keys are the fields of knowmvg.training.diffusion.recipe."
+        raise RecipeError("a valid recipe of a diffusion model", f"{got} in {path}", todo) from error
+
+
+def write_diffusion_recipe(recipe: DiffusionRecipe, path: Path) -> None:
+    """Write the resolved recipe, every default included."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False)
+    path.write_text(text, encoding="utf-8")
