@@ -148,6 +148,7 @@ def fit(
     device: str = "auto",
     bf16: bool | None = None,
     after_step: Callable[[], None] | None = None,
+    beta2: float = 0.98,
 ) -> dict[str, float]:
     """Train ``task`` in place; ``task(**collated)`` gives named loss terms.
 
@@ -157,7 +158,7 @@ def fit(
 
     ``device`` is ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``; ``bf16`` whether the arithmetic is bfloat16,
     ``None`` where the GPU can. ``after_step`` is called after every optimizer step; what it changes in the task's state
-    is in the checkpoint of that step.
+    is in the checkpoint of that step. ``beta2`` is AdamW's.
 
     Returns facts about the stage: seconds in this process, steps.
 
@@ -177,7 +178,7 @@ def fit(
         gradient_accumulation_steps=schedule.accumulate,
         learning_rate=schedule.lr,
         weight_decay=schedule.weight_decay,
-        adam_beta2=0.98,
+        adam_beta2=beta2,
         max_grad_norm=schedule.clip,
         warmup_steps=min(schedule.warmup, schedule.steps // 2),
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(schedule.decay, schedule.decay),

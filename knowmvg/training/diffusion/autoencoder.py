@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional
 
-from knowmvg.training.diffusion.canvases import Bytes, in_range
+from knowmvg.training.diffusion.canvases import Bytes, as_tensor
 from knowmvg.training.diffusion.recipe import AutoencoderPart
 
 
@@ -49,24 +49,12 @@ class AutoencoderTask(nn.Module):
         return {"images": torch.cat(list(batches))}
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Named loss terms of images ``[B, 1, S, S]`` in ``[-1, 1]``."""
+        """Named loss terms of canvases ``[B, 1, S, S]`` in ``[0, 1]``."""
+        images = images * 2 - 1
         posterior = self.autoencoder.encode(images).latent_dist
         again = self.autoencoder.decode(posterior.mean + posterior.std * torch.randn_like(posterior.mean)).sample
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar)
         return {"image": functional.l1_loss(again, images), "kl": divergence.mean()}
-
-
-def encoded(
-    autoencoder: AutoencoderKL, images: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the latents ``[B, C, h, w]`` of images ``[B, 1, S, S]``, scaled as the UNet's input.
-
-    A colour autoencoder is given the grey image in every channel.
-    """
-    config = autoencoder.config
-    posterior = autoencoder.encode(images.expand(-1, config.in_channels, -1, -1)).latent_dist
-    shift = config.shift_factor or 0.0
-    return (posterior.mean - shift) * config.scaling_factor, posterior.std * config.scaling_factor
 
 
 @torch.no_grad()
@@ -75,15 +63,14 @@ def standardise(autoencoder: AutoencoderKL, canvases: Bytes, batch: int = 64) ->
 
     What the whole autoencoder computes stays the same, and the latent needs no scaling factor.
     """
-    device = next(autoencoder.parameters()).device
-    means = [encoded(autoencoder, in_range(np.asarray(canvases[i : i + batch])).to(device))[0] for i in range(0, len(canvases), batch)]
+    means = [autoencoder.encode(images).latent_dist.mean for images in _batches(autoencoder, canvases, batch)]
     channels = torch.cat(means).transpose(0, 1).flatten(1)
     mean, deviation = channels.mean(dim=1), channels.std(dim=1).clamp_min(1e-6)
     into, out_of = autoencoder.quant_conv, autoencoder.post_quant_conv
     count = len(mean)
     into.weight[:count] /= deviation[:, None, None, None]
     into.bias[:count] = (into.bias[:count] - mean) / deviation
-    into.bias[count:] -= 2 * deviation.log()
+    into.bias[count:] -= 2 * deviation.log()  # the logarithm of the variance
     out_of.bias += out_of.weight[:, :, 0, 0] @ mean
     out_of.weight *= deviation[None, :, None, None]
 
@@ -91,12 +78,17 @@ def standardise(autoencoder: AutoencoderKL, canvases: Bytes, batch: int = 64) ->
 @torch.inference_mode()
 def reconstruction(autoencoder: AutoencoderKL, canvases: Bytes, batch: int = 64) -> dict[str, float]:
     """Mean absolute error and peak signal-to-noise ratio (dB, over ``[0, 1]``) of canvases decoded from their mean."""
-    device = next(autoencoder.parameters()).device
     absolute, squared, seen = 0.0, 0.0, 0
-    for start in range(0, len(canvases), batch):
-        images = in_range(np.asarray(canvases[start : start + batch])).to(device)
+    for images in _batches(autoencoder, canvases, batch):
         error = (autoencoder.decode(autoencoder.encode(images).latent_dist.mean).sample - images) / 2
         absolute += float(error.abs().sum())
         squared += float(error.square().sum())
         seen += error.numel()
     return {"error": absolute / seen, "psnr": float(-10 * np.log10(max(squared / seen, 1e-12)))}
+
+
+def _batches(autoencoder: AutoencoderKL, canvases: Bytes, batch: int) -> Iterator[Tensor]:
+    """Canvases in ``[-1, 1]`` where the autoencoder is."""
+    device = next(autoencoder.parameters()).device
+    for start in range(0, len(canvases), batch):
+        yield as_tensor(canvases[start : start + batch]).to(device) * 2 - 1

@@ -27,9 +27,9 @@ def read_canvases(folder: Path, rows: Sequence[StudyRow], side: int) -> Iterator
         yield np.round(canvas * 255).astype(np.uint8)
 
 
-def in_range(canvases: Bytes) -> Tensor:
-    """Bytes ``[B, side, side]`` as an autoencoder's input ``[B, 1, side, side]`` in ``[-1, 1]``."""
-    return torch.from_numpy(canvases.astype(np.float32)).unsqueeze(1) / 127.5 - 1
+def as_tensor(canvases: Bytes) -> Tensor:
+    """Bytes ``[B, side, side]`` as canvases ``[B, 1, side, side]`` in ``[0, 1]``, the input of ``nn.diffusion.latents``."""
+    return torch.from_numpy(np.asarray(canvases).astype(np.float32)).unsqueeze(1) / 255
 
 
 def cache_canvases(path: Path, folder: Path, rows: Sequence[StudyRow], side: int, report: Report) -> Bytes:
@@ -65,4 +65,4 @@ class CanvasBatches(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         chosen = np.random.default_rng([self.seed, 8, index]).integers(len(self.canvases), size=self.batch)
-        return in_range(np.asarray(self.canvases[np.sort(chosen)]))
+        return as_tensor(self.canvases[np.sort(chosen)])

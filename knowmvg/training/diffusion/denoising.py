@@ -1,4 +1,4 @@
-"""The training of the UNet: drawn batches of latents and captions, noise on them, and what of it is predicted."""
+"""The training of the UNet: what is drawn, noise on it, what of it is predicted, and how that is validated."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from knowmvg.training.diffusion.captions import CaptionDraw, Captioned
+from knowmvg.grounders.diffusion.parts import DiffusionParts
+from knowmvg.training.diffusion.captions import EMPTY, CaptionDraw, Captioned
 from knowmvg.training.diffusion.ema import RunningMean
 from knowmvg.training.diffusion.latents import LatentCache
 from knowmvg.training.diffusion.noise import draw_times, loss_weights
-from knowmvg.training.diffusion.recipe import NoisePart, TextPart
+from knowmvg.training.diffusion.recipe import NoisePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Drawn:
 
 
 class DrawnLatents(Dataset[Drawn]):
-    """``length`` batches of studies; every study is drawn once before any is drawn again.
+    """``length`` batches of studies, as (id, texts); every study is drawn once before any is drawn again.
 
-    Batch ``i``, its noise, timesteps and captions included, depends on the seed and ``i`` alone, whatever the device
-    and wherever a run was broken off.
+    Batch ``i``, its latents, noise, timesteps and captions included, depends on the seed and ``i`` alone, whatever the
+    device and wherever a run was broken off.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DrawnLatents(Dataset[Drawn]):
     ) -> None:
         self.studies, self.cache, self.caption, self.noise = studies, cache, caption, noise
         self.seed, self.length, self.batch = seed, length, batch
+        self._shuffled: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return self.length
@@ -66,98 +68,56 @@ class DrawnLatents(Dataset[Drawn]):
 
     def _study(self, draw: int) -> int:
         turn, place = divmod(draw, len(self.studies))
-        return int(self._order(turn)[place])
-
-    def _order(self, turn: int) -> Any:
-        if getattr(self, "_kept", (-1, None))[0] != turn:
-            self._kept = (turn, np.random.default_rng([self.seed, 10, turn]).permutation(len(self.studies)))
-        return self._kept[1]
-
-
-class FrozenText:
-    """A frozen text encoder with its tokenizer: captions to token states.
-
-    Args:
-        encoder: a transformers encoder; it is moved to where the ids are.
-        tokenizer: its tokenizer.
-        part: how captions are cut, and whether the UNet passes over their padding. Where it does not, captions are
-            padded to ``max_tokens`` as Stable Diffusion's are; else to the longest of the batch.
-    """
-
-    def __init__(self, encoder: nn.Module, tokenizer: Any, part: TextPart) -> None:
-        self.encoder, self.tokenizer, self.part = encoder.requires_grad_(False).eval(), tokenizer, part
-
-    def read(self, captions: Sequence[str]) -> dict[str, Tensor]:
-        """Ids and mask ``[B, T]`` of captions."""
-        read = self.tokenizer(
-            list(captions),
-            padding=True if self.part.mask_padding else "max_length",
-            truncation=True,
-            max_length=self.part.max_tokens,
-            return_tensors="pt",
-        )
-        return {"input_ids": read["input_ids"], "attention_mask": read["attention_mask"]}
-
-    @torch.no_grad()
-    def states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Last hidden states ``[B, T, D]``."""
-        self.encoder.to(input_ids.device)
-        states: Tensor = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return states
+        if self._shuffled[0] != turn:
+            self._shuffled = (turn, np.random.default_rng([self.seed, 10, turn]).permutation(len(self.studies)))
+        return int(self._shuffled[1][place])
 
 
 class DenoisingTask(nn.Module):
-    """A UNet with its loss, a frozen text encoder beside it, and the running mean of what is trained.
+    """A UNet with its loss and the running mean of what is trained of it; the other parts stay beside it, frozen.
 
-    The state of the task, hence a checkpoint, holds the trained weights and their mean, and of the UNet's frozen
-    weights (under adapters) nothing.
+    The state of the task, hence a checkpoint, holds the trained weights and their mean; of what is frozen in the UNet
+    (under adapters) it holds nothing.
+
+    Args:
+        parts: a diffusion model; those weights of its UNet are trained that take a gradient.
+        noise: the recipe's noise.
+        decay: of the running mean.
     """
 
-    def __init__(
-        self, unet: UNet2DConditionModel, text: FrozenText, scheduler: DDIMScheduler, noise: NoisePart, decay: float
-    ) -> None:
+    def __init__(self, parts: DiffusionParts, noise: NoisePart, decay: float) -> None:
         super().__init__()
-        self.unet = unet
-        self.mean = RunningMean((p for p in unet.parameters() if p.requires_grad), decay)
-        self.register_buffer("alphas", scheduler.alphas_cumprod.clone(), persistent=False)
+        self.unet: nn.Module = parts.unet
+        self.mean = RunningMean((p for p in parts.unet.parameters() if p.requires_grad), decay)
+        self.register_buffer("alphas", parts.scheduler.alphas_cumprod.clone(), persistent=False)
         self.alphas: Tensor
-        self._beside = (text, noise)
+        self._beside = (parts, noise)
         self.register_state_dict_post_hook(_without_frozen)
 
-    def collate(self, batches: Sequence[Drawn]) -> dict[str, Tensor]:
+    @staticmethod
+    def collate(batches: Sequence[Drawn]) -> dict[str, Any]:
         """Drawn batches as one."""
-        text, _ = self._beside
-        captions = text.read([caption for batch in batches for caption in batch.captions])
         return {
             "latents": torch.cat([batch.latents for batch in batches]),
             "noise": torch.cat([batch.noise for batch in batches]),
             "times": torch.cat([batch.times for batch in batches]),
-            **captions,
+            "captions": [caption for batch in batches for caption in batch.captions],
         }
 
-    def forward(
-        self, latents: Tensor, noise: Tensor, times: Tensor, input_ids: Tensor, attention_mask: Tensor
-    ) -> dict[str, Tensor]:
-        """The loss term ``denoising``: weighted mean squared error of the predicted noise or velocity."""
-        _, part = self._beside
-        error = self.errors(latents, noise, times, input_ids, attention_mask)
-        return {"denoising": (loss_weights(part, self.alphas, times) * error).mean()}
+    def forward(self, latents: Tensor, noise: Tensor, times: Tensor, captions: list[str]) -> dict[str, Tensor]:
+        """The loss term ``denoising``: the weighted mean of ``errors``."""
+        weights = loss_weights(self._beside[1], self.alphas, times)
+        return {"denoising": (weights * self.errors(latents, noise, times, captions)).mean()}
 
-    def errors(
-        self, latents: Tensor, noise: Tensor, times: Tensor, input_ids: Tensor, attention_mask: Tensor
-    ) -> Tensor:
-        """Mean squared error ``[B]`` of each prediction."""
-        text, part = self._beside
-        states = text.states(input_ids, attention_mask)
-        kept, lost = self.alphas[times].sqrt(), (1 - self.alphas[times]).sqrt()
-        kept, lost = kept[:, None, None, None], lost[:, None, None, None]
+    def errors(self, latents: Tensor, noise: Tensor, times: Tensor, captions: list[str]) -> Tensor:
+        """Mean squared error ``[B]`` of the predicted noise, or velocity ``sqrt(a) noise - sqrt(1 - a) latent``."""
+        parts, part = self._beside
+        conditions = parts.encode(captions)
+        kept, lost = (share.sqrt()[:, None, None, None] for share in (self.alphas[times], 1 - self.alphas[times]))
         target = noise if part.prediction == "epsilon" else kept * noise - lost * latents
-        predicted = self.unet(
-            kept * latents + lost * noise,
-            times,
-            states,
-            encoder_attention_mask=attention_mask if text.part.mask_padding else None,
-        ).sample
+        noisy = kept * latents + lost * noise
+        mask = parts.attention_mask(conditions)
+        predicted = self.unet(noisy, times, conditions.states, encoder_attention_mask=mask).sample
         return (predicted.float() - target).square().mean(dim=(1, 2, 3))
 
 
@@ -167,22 +127,20 @@ def _without_frozen(task: nn.Module, state: dict[str, Tensor], prefix: str, meta
             state.pop(prefix + name, None)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def validate(task: DenoisingTask, batches: Sequence[Drawn]) -> dict[str, float]:
     """How well the running mean denoises held-out latents, and what the caption is worth to it; no box is read.
 
     ``loss`` is the unweighted error with the right captions, ``shuffled`` and ``empty`` those with the captions of
-    another study and without any, over the same noise; ``worth`` = shuffled / loss - 1. ``fit`` is minus the loss: the
-    best checkpoint is the one with the highest.
+    another study and without any, over the same noise; ``worth`` = shuffled / loss - 1. ``fit`` is minus the loss, so
+    that the best checkpoint is the one with the highest.
     """
-    text, _ = task._beside
     device = task.alphas.device
     sums = dict.fromkeys(("loss", "shuffled", "empty"), 0.0)
     with task.mean.in_place():
         for batch in batches:
-            drawn = {name: value.to(device) for name, value in task.collate([batch]).items()}
+            latents, noise, times = (value.to(device) for value in (batch.latents, batch.noise, batch.times))
             turned = batch.captions[1:] + batch.captions[:1]
-            for name, captions in (("loss", batch.captions), ("shuffled", turned), ("empty", [""] * len(turned))):
-                read = {key: value.to(device) for key, value in text.read(captions).items()}
-                sums[name] += float(task.errors(**(drawn | read)).mean()) / len(batches)
+            for name, captions in (("loss", batch.captions), ("shuffled", turned), ("empty", [EMPTY] * len(turned))):
+                sums[name] += float(task.errors(latents, noise, times, captions).mean()) / len(batches)
     return sums | {"worth": sums["shuffled"] / sums["loss"] - 1, "fit": -sums["loss"]}

@@ -36,6 +36,12 @@ class RunningMean(nn.Module):
         kept = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self._means()), [p.detach() for p in self._trained], 1 - kept)
 
+    @torch.no_grad()
+    def put(self) -> None:
+        """Make the mean the weights, for good."""
+        for parameter, mean in zip(self._trained, self._means(), strict=True):
+            parameter.copy_(mean)
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """The module with the mean as its weights, within the block."""

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from knowmvg.training.diffusion.autoencoder import encoded
-from knowmvg.training.diffusion.canvases import Bytes, in_range
+from knowmvg.nn.diffusion.latents import Latents
+from knowmvg.training.diffusion.canvases import Bytes, as_tensor
 
 Report = Callable[[str], None]
 Posteriors = NDArray[np.float16]
@@ -46,7 +45,8 @@ def cache_latents(
     path: Path,
     ids: Sequence[str],
     canvases: Iterable[Bytes],
-    autoencoder: AutoencoderKL,
+    latents: Latents,
+    device: str,
     report: Report,
     batch: int = 16,
 ) -> LatentCache:
@@ -56,7 +56,8 @@ def cache_latents(
         path: the file.
         ids: the studies.
         canvases: their images ``[side, side]`` in the same order; not read where the cache is there.
-        autoencoder: it computes on the device that it is on.
+        latents: what makes latents of canvases.
+        device: where it computes.
         report: takes a line of progress.
         batch: images at a time.
     """
@@ -64,15 +65,14 @@ def cache_latents(
     if path.is_file() and listing.is_file():
         return LatentCache(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    device = next(autoencoder.parameters()).device
-    autoencoder.eval()
+    latents = latents.to(device)
     unfinished = path.with_suffix(".partial")
     whole: Posteriors | None = None
     images = iter(canvases)
     for start in range(0, len(ids), batch):
         count = min(batch, len(ids) - start)
         part = np.stack([next(images) for _ in range(count)])
-        both = torch.stack(encoded(autoencoder, in_range(part).to(device)), dim=1).float().cpu().numpy()
+        both = torch.stack(latents.moments(as_tensor(part).to(device)), dim=1).float().cpu().numpy()
         if whole is None:
             shape = (len(ids), *both.shape[1:])
             whole = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=shape)

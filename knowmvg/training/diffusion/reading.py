@@ -109,7 +109,7 @@ def collate_reading(
     Of a text that is too long a window is taken at random.
     """
     room = max_tokens - 2
-    read = tokenizer([one.text for one in told], add_special_tokens=False, return_offsets_mapping=True)
+    read = tokenizer([one.text for one in told], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     width = min(max_tokens, max(len(ids) for ids in read["input_ids"]) + 2)
     ids = np.full((len(told), width), tokenizer.pad_token_id, dtype=np.int64)
     mask = np.zeros_like(ids)

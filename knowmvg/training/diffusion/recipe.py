@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.grounders.diffusion.parts import Source
+from knowmvg.grounders.diffusion.settings import ReadSettings
 from knowmvg.training.recipe import DataPart, Schedule
 from knowmvg.training.recipe_file import read_values
 
@@ -20,40 +22,71 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Source(_Part):
-    """Published weights of one part: a local folder in the layout of diffusers or transformers, or an id on the hub."""
+class SourcePart(_Part):
+    """Where a part lies: a local folder in the layout of diffusers or transformers, or an id on the hub."""
 
     name: str = Field(min_length=1)
     """folder, or id on the hub, which is downloaded where it is not there yet"""
-    subfolder: str = ""
-    """folder inside it that holds the part itself; empty for the part's usual one (`unet`, `vae`) where there is one"""
+    subfolder: str | None = None
+    """the part's folder inside it"""
     revision: str | None = None
     """commit, tag or branch of an id on the hub; null is its main branch"""
 
+    def source(self) -> Source:
+        """The same for the loader."""
+        return Source(self.name, self.subfolder, self.revision)
+
+
+class BasePart(_Part):
+    """A published model to start from: all parts, or all but those that are named to come from elsewhere."""
+
+    name: str = Field(min_length=1)
+    """folder in the layout of diffusers, or id on the hub"""
+    revision: str | None = None
+    """commit, tag or branch of an id on the hub; null is its main branch"""
+    instead: dict[Literal["tokenizer", "text_encoder", "unet", "vae", "scheduler"], SourcePart] = {}
+    """parts from elsewhere: another text encoder, a UNet that was fine-tuned before"""
+
+
+class EncodingPart(_Part):
+    """How captions become what the UNet reads (grounders/diffusion/text.py); a model is read as it was trained."""
+
+    kind: Literal["auto", "bert", "clip"] = "auto"
+    """`bert` loads CXR-BERT and its like as a plain BERT, `clip` the text tower of a CLIP, `auto` what transformers
+    makes of the folder"""
+    layer: int = Field(default=-1, lt=0)
+    """which hidden state, counted from the last"""
+    max_tokens: int = Field(default=77, ge=3, le=512)
+    """tokens of a caption, the special ones included; what is longer is cut off"""
+    padded: bool = True
+    """whether every caption is padded to `max_tokens`"""
+    masked: bool = True
+    """whether the encoder passes over padding"""
+    masked_attention: bool = False
+    """whether the cross-attention passes over it too"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> EncodingPart:
+        if not self.padded and not (self.masked and self.masked_attention):
+            raise ValueError("without padded, masked and masked_attention must be true, or the batch decides the states")
+        return self
+
 
 class TextPart(_Part):
-    """The frozen text encoder: a published one, or a small BERT that learns to read the reports first."""
+    """A small BERT that learns to read the training split's reports and is then frozen."""
 
-    source: Source | None = None
-    """a text encoder of transformers with its tokenizer; null trains one by the keys below"""
-    max_tokens: int = Field(default=32, ge=4, le=512)
-    """tokens of a caption, the special ones included; what is longer is cut off"""
-    mask_padding: bool = True
-    """whether the cross-attention passes over padding; Stable Diffusion and Generate to Ground let it attend to it"""
     width: int = Field(default=128, ge=16, multiple_of=16)
-    """hidden size of the small BERT; there is a head for every 32 of it"""
+    """hidden size; there is a head for every 32 of it"""
     layers: int = Field(default=2, ge=1)
-    """its encoder blocks"""
+    """encoder blocks"""
     vocabulary: int = Field(default=2000, ge=100)
-    """its greatest number of word pieces"""
+    """greatest number of word pieces"""
     schedule: Schedule = Schedule(steps=1500, batch=64, lr=1e-3, weight_decay=0.01)
 
 
 class AutoencoderPart(_Part):
-    """The image autoencoder, frozen in the diffusion training."""
+    """A small AutoencoderKL that learns to copy the training split's images and is then frozen."""
 
-    source: Source | None = None
-    """a published AutoencoderKL; null trains one by the keys below"""
     widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
     """channels of each level; a level halves the side, but for the last"""
     layers: int = Field(default=1, ge=1)
@@ -71,8 +104,53 @@ class AutoencoderPart(_Part):
         return self
 
 
+class UnetPart(_Part):
+    """Sizes of a UNet2DConditionModel that starts from random weights."""
+
+    widths: tuple[int, ...] = Field(default=(64, 128), min_length=1)
+    """channels of each level; a level halves the side, but for the last"""
+    attention: tuple[bool, ...] = (True, True)
+    """whether a level has self- and cross-attention"""
+    layers: int = Field(default=1, ge=1)
+    """residual blocks a level on the way down; one more on the way up"""
+    heads: int = Field(default=4, ge=1)
+    """attention heads"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> UnetPart:
+        if len(self.attention) != len(self.widths):
+            raise ValueError(f"{len(self.attention)} values of attention for {len(self.widths)} widths")
+        if any(width % 16 or width % self.heads for width in self.widths):
+            raise ValueError("the widths must be multiples of 16 and of heads")
+        if not any(self.attention):
+            raise ValueError("a model without cross-attention reads no caption")
+        return self
+
+
+class ScratchPart(_Part):
+    """A model of CPU size, all parts of it trained here."""
+
+    side: int = Field(default=64, ge=8, le=1024)
+    """side of the square that images are letterboxed into, in pixels"""
+    text: TextPart = TextPart()
+    autoencoder: AutoencoderPart = AutoencoderPart()
+    unet: UnetPart = UnetPart()
+
+    @property
+    def cells(self) -> int:
+        """Side of the latent."""
+        return int(self.side // 2 ** (len(self.autoencoder.widths) - 1))
+
+    @model_validator(mode="after")
+    def _possible(self) -> ScratchPart:
+        halvings = len(self.autoencoder.widths) + len(self.unet.widths) - 2
+        if self.side % 2**halvings:
+            raise ValueError(f"side {self.side} cannot be halved {halvings} times")
+        return self
+
+
 class LoraPart(_Part):
-    """Low-rank adapters on the UNet (peft), in place of training it whole."""
+    """Low-rank adapters on the UNet of a base (peft), in place of training it whole."""
 
     rank: int = Field(default=16, ge=1)
     """rank of every adapter"""
@@ -82,37 +160,6 @@ class LoraPart(_Part):
     """dropout before the adapters"""
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     """layers that get one, by the end of their names: those of both kinds of attention, as in Generate to Ground"""
-
-
-class UnetPart(_Part):
-    """The denoising UNet (UNet2DConditionModel), which is what is trained."""
-
-    source: Source | None = None
-    """published weights to start from; null starts from random ones by the sizes below"""
-    lora: LoraPart | None = None
-    """adapters in place of the whole UNet; only with a source"""
-    widths: tuple[int, ...] = Field(default=(64, 128), min_length=1)
-    """channels of each level; a level halves the side, but for the last"""
-    attention: tuple[bool, ...] = (True, True)
-    """whether a level has self- and cross-attention"""
-    layers: int = Field(default=1, ge=1)
-    """residual blocks a level on the way down; one more on the way up"""
-    head_width: int = Field(default=32, ge=8)
-    """channels of an attention head"""
-    save_memory: bool = False
-    """compute activations again in the backward pass in place of keeping them"""
-
-    @model_validator(mode="after")
-    def _possible(self) -> UnetPart:
-        if len(self.attention) != len(self.widths):
-            raise ValueError(f"{len(self.attention)} values of attention for {len(self.widths)} widths")
-        if any(width % 16 or width % self.head_width for width in self.widths):
-            raise ValueError("the widths must be multiples of 16 and of head_width")
-        if not any(self.attention):
-            raise ValueError("a model without cross-attention reads no caption")
-        if self.lora is not None and self.source is None:
-            raise ValueError("lora needs a source: adapters on random weights learn nothing of use")
-        return self
 
 
 class NoisePart(_Part):
@@ -189,24 +236,34 @@ class DiffusionRecipe(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the arithmetic of the UNet; its weights, their mean and the optimizer stay float32. bfloat16 needs a GPU"""
     data: DataPart = DataPart()
-    side: int = Field(default=64, ge=8, le=2048)
-    """side of the square that images are letterboxed into, in pixels"""
-    text: TextPart = TextPart()
-    autoencoder: AutoencoderPart = AutoencoderPart()
-    unet: UnetPart = UnetPart()
+    base: BasePart | None = None
+    """published weights whose UNet is fine-tuned; null trains a small model by `scratch`"""
+    scratch: ScratchPart | None = None
+    """sizes and schedules of a small model; only without `base`"""
+    lora: LoraPart | None = None
+    """adapters that are trained in place of the base's UNet"""
+    encoding: EncodingPart = EncodingPart()
     noise: NoisePart = NoisePart()
     captions: CaptionPart = CaptionPart()
     ema: EmaPart = EmaPart()
     train: Schedule
+    save_memory: bool = False
+    """compute activations of the UNet again in the backward pass in place of keeping them"""
     validation_studies: int = Field(default=200, ge=1)
     """studies of the split val that are validated on"""
+    read: ReadSettings = ReadSettings()
+    """how the trained model is read (grounders/diffusion/settings.py); saved with it"""
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> DiffusionRecipe:
+    def _one_start(self) -> DiffusionRecipe:
+        if (self.base is None) == (self.scratch is None):
+            raise ValueError("a recipe needs one of base and scratch")
+        if self.lora is not None and self.base is None:
+            raise ValueError("lora needs a base: adapters on random weights learn nothing of use")
         if self.data.masked is not None:
             raise ValueError("data.masked has no meaning here: no part of a diffusion model learns from masks")
-        if self.autoencoder.source is None and self.side % 2 ** (len(self.autoencoder.widths) - 1):
-            raise ValueError(f"side {self.side} cannot be halved {len(self.autoencoder.widths) - 1} times")
+        if self.precision == "bfloat16" and self.device == "cpu":
+            raise ValueError("precision bfloat16 needs a GPU: it is many times slower than float32 on a CPU")
         return self
 
 

@@ -36,7 +36,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, max_tokens: int) -> P
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=max_tokens, **names)
 
 
-def small_bert(part: TextPart, words: int) -> BertModel:
+def small_bert(part: TextPart, words: int, max_tokens: int) -> BertModel:
     """A BERT of a recipe's size with random weights, without a pooler."""
     config = BertConfig(
         vocab_size=words,
@@ -44,7 +44,7 @@ def small_bert(part: TextPart, words: int) -> BertModel:
         num_hidden_layers=part.layers,
         num_attention_heads=max(1, part.width // 32),
         intermediate_size=4 * part.width,
-        max_position_embeddings=part.max_tokens,
+        max_position_embeddings=max_tokens,
         type_vocab_size=1,
         pad_token_id=0,
     )
