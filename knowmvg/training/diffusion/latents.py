@@ -44,7 +44,7 @@ class LatentCache:
 def cache_latents(
     path: Path,
     ids: Sequence[str],
-    canvases: Iterable[Bytes],
+    canvases: Callable[[], Iterable[Bytes]],
     latents: Latents,
     device: str,
     report: Report,
@@ -55,7 +55,7 @@ def cache_latents(
     Args:
         path: the file.
         ids: the studies.
-        canvases: their images ``[side, side]`` in the same order; not read where the cache is there.
+        canvases: gives their images ``[side, side]`` in the same order; not called where the cache is there.
         latents: what makes latents of canvases.
         device: where it computes.
         report: takes a line of progress.
@@ -68,7 +68,7 @@ def cache_latents(
     latents = latents.to(device)
     unfinished = path.with_suffix(".partial")
     whole: Posteriors | None = None
-    images = iter(canvases)
+    images = iter(canvases())
     for start in range(0, len(ids), batch):
         count = min(batch, len(ids) - start)
         part = np.stack([next(images) for _ in range(count)])

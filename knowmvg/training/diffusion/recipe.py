@@ -113,6 +113,8 @@ class UnetPart(_Part):
     """whether a level has self- and cross-attention"""
     layers: int = Field(default=1, ge=1)
     """residual blocks a level on the way down; one more on the way up"""
+    middle: bool = True
+    """whether the middle, at the lowest resolution, has attention too"""
     heads: int = Field(default=4, ge=1)
     """attention heads"""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,15 +106,15 @@ def _published(work: Workplace, base: BasePart) -> tuple[DiffusionParts, list[Pa
 
 def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]:
     recipe = work.recipe
-    images: Iterable[Bytes]
+    images: Callable[[], Iterable[Bytes]]
     if recipe.base is None:
         depends: tuple[object, ...] = (autoencoder_folder(work).name, len(work.valid))
-        images = canvases(work)
+        images = partial(canvases, work)
     else:
         source = parts.sources["vae"]
         files = Path(source.name) / (source.subfolder or "")
         depends = (file_hash(files) if source.local else str(source), len(work.valid))
-        images = read_canvases(recipe.data.folder, work.rows, parts.latents.side)
+        images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side)
     folder = work.folder("diffusion-latents", *depends)
     with _timed(folder, "latents"):
         path = folder / "latents.npy"

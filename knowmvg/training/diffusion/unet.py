@@ -19,6 +19,7 @@ def small_unet(part: UnetPart, cells: int, channels: int, text_width: int) -> UN
         in_channels=channels,
         out_channels=channels,
         down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
+        mid_block_type="UNetMidBlock2DCrossAttn" if part.middle else "UNetMidBlock2D",
         up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
         block_out_channels=part.widths,
         layers_per_block=part.layers,
