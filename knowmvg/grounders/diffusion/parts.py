@@ -86,7 +86,7 @@ class DiffusionParts:
     @property
     def device(self) -> torch.device:
         """Where the UNet lives."""
-        return next(iter(self.unet.parameters())).device
+        return torch.device(self.unet.device)
 
     def encode(self, texts: Sequence[str], length: int | None = None) -> Conditions:
         """Texts as conditions on the UNet's device; the empty text is the condition of no phrase.

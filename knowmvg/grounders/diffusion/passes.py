@@ -83,7 +83,7 @@ class Passes:
             digest = hashlib.sha256(canvases[number].cpu().numpy().tobytes()).digest()
             for step in read:
                 latent = self._noised(mean[number], std[number], digest, step, times[step])
-                for block in self._blocks(phrases):
+                for block in self._blocks(phrases, compared=self._compared and settings.in_window(step)):
                     if chunk.phrases and len(chunk) + len(block) > settings.rows:
                         self._compute(chunk)
                         chunk = _Chunk()
@@ -97,9 +97,9 @@ class Passes:
         clear, noise = (drawn(mean.shape, source, mean.device) for _ in range(2))
         return noised((mean + std * clear)[None], noise[None], self._alphas[time : time + 1])[0]
 
-    def _blocks(self, phrases: Sequence[int]) -> Iterator[list[int]]:
+    def _blocks(self, phrases: Sequence[int], *, compared: bool) -> Iterator[list[int]]:
         """The phrases of one image and step, led by no phrase where predictions are compared."""
-        lead = [NO_PHRASE] if self._compared else []
+        lead = [NO_PHRASE] if compared else []
         size = max(1, self._settings.rows - len(lead))
         for start in range(0, len(phrases), size):
             yield [*lead, *phrases[start : start + size]]
@@ -161,7 +161,8 @@ class Passes:
         for row, phrase in enumerate(chunk.phrases):
             lead = row if phrase == NO_PHRASE else lead
             leads.append(lead)
-        named = [row for row, phrase in enumerate(chunk.phrases) if phrase != NO_PHRASE]
+        inside = [self._settings.in_window(step) for step in chunk.steps]
+        named = [row for row, phrase in enumerate(chunk.phrases) if phrase != NO_PHRASE and inside[row]]
         if not named:
             return
         times = torch.tensor([chunk.times[row] for row in named])

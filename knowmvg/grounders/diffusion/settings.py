@@ -95,6 +95,10 @@ class ReadSettings(BaseModel):
             raise ValueError("expected leading or trailing steps for an inversion, got linspace")
         return self
 
+    def in_window(self, step: int) -> bool:
+        """Whether a step, counted from the noisiest, is read."""
+        return self.window[0] <= step < self.window[1]
+
     def with_changes(self, **changes: Any) -> ReadSettings:
         """These settings with some changed, checked again. Raises ``ModelError`` for an impossible combination."""
         return read_settings(self.model_dump() | changes)

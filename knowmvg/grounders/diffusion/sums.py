@@ -83,8 +83,7 @@ class AttentionSums:
         self._rows = (found >= 0).nonzero().flatten()
         self._phrases = found[self._rows]
         self._steps = [step for step, phrase in zip(steps, phrases, strict=True) if phrase >= 0]
-        first, last = self._settings.window
-        inside = [float(first <= step < last) for step in self._steps]
+        inside = [float(self._settings.in_window(step)) for step in self._steps]
         self._counted = torch.tensor(inside, device=device).view(-1, 1, 1)
 
     def add(self, layer: int, maps: Tensor) -> None:

@@ -61,8 +61,7 @@ def token_weights(offsets: Tensor, spans: Sequence[Span], *, first_piece: bool =
 def _reported(phrase: Phrase, said: list[Word]) -> list[Word]:
     named = {k for match in _names().find(said) for k in range(match.first, match.last)}
     placed = _places()
-    chosen = [word for k, word in enumerate(said) if k in named or word.lemma in placed]
-    return [word for word in chosen if _spoken(word)]
+    return [word for k, word in enumerate(said) if word.lemma in placed or (k in named and _spoken(word))]
 
 
 def _lexical(phrase: Phrase, said: list[Word]) -> list[Word]:
@@ -99,11 +98,15 @@ def _names() -> PatternTrie[str]:
 @cache
 def _words_of(finding: str | None) -> frozenset[str]:
     entry = load_lexicon()[finding or ""]
-    return frozenset(word.lemma for pattern in (entry.name, *entry.patterns) for word in split_words(pattern))
+    named = frozenset(word.lemma for word in split_words(entry.name))
+    return named | {word.lemma for pattern in entry.patterns for word in split_words(pattern)} - _places()
 
 
 @cache
 def _places() -> frozenset[str]:
     language = load_language()
     groups = [language.anatomy, *language.places.values(), *language.zones.values()]
-    return frozenset(lemma(word.raw) for group in groups for phrase in group for word in split_words(phrase))
+    phrases = [split_words(phrase) for group in groups for phrase in group]
+    return frozenset(
+        lemma(word.raw) for said in phrases for word in said if not word.is_mark and (len(said) == 1 or _spoken(word))
+    )

@@ -90,4 +90,4 @@ class _Reader:
         out: Tensor = attn.to_out[1](attn.to_out[0](torch.cat(outputs)))
         if attn.residual_connection:
             out = out + hidden_states
-        return out / attn.rescale_output_factor
+        return out / float(attn.rescale_output_factor)
