@@ -70,7 +70,7 @@ class DiffusionParts:
     unet: Any
     latents: Latents
     scheduler: Any
-    text: TextRecipe = TextRecipe()
+    text: TextRecipe = field(default_factory=TextRecipe)
     sources: Mapping[str, Source] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,11 +86,14 @@ class DiffusionParts:
     @property
     def device(self) -> torch.device:
         """Where the UNet lives."""
-        return next(iter(self.unet.parameters())).device
+        return torch.device(self.unet.device)
 
-    def encode(self, texts: Sequence[str]) -> Conditions:
-        """Texts as conditions on the UNet's device; the empty text is the condition of no phrase."""
-        return encode(self.tokenizer, self.text_encoder, self.text, texts, self.device)
+    def encode(self, texts: Sequence[str], length: int | None = None) -> Conditions:
+        """Texts as conditions on the UNet's device; the empty text is the condition of no phrase.
+
+        All are cut or padded to ``length`` tokens where that is given.
+        """
+        return encode(self.tokenizer, self.text_encoder, self.text, texts, self.device, length)
 
     def attention_mask(self, conditions: Conditions) -> torch.Tensor | None:
         """What to give the UNet as ``encoder_attention_mask``: ``None`` unless the recipe says that it is masked."""
@@ -126,8 +129,10 @@ def load_parts(
     Raises:
         ModelError: a part that is missing, damaged, needs code of its own, or does not fit the UNet.
     """
-    from diffusers import DDIMScheduler, UNet2DConditionModel  # imports for seconds
-
+    try:
+        from diffusers import DDIMScheduler, UNet2DConditionModel  # imports for seconds
+    except ImportError as error:
+        raise ModelError("the package diffusers", "none", "Install it: pip install 'knowmvg[diffusion]'.") from error
     base = Source(str(name), None, revision)
     record = _record(base)
     recipe = text or (TextRecipe(**record["text"]) if "text" in record else TextRecipe())

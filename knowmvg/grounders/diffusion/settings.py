@@ -28,7 +28,8 @@ class ReadSettings(BaseModel):
     Args:
         read: what the map is made of: the cross-attention; the norm of the difference that the phrase makes to the
             predicted noise; or the product of both, each from 0 to 1.
-        noise: the image is noised anew at each step (``forward``), or carried from step to step by DDIM (``inversion``).
+        noise: the image is noised anew at each step (``forward``), or carried from one to the next by DDIM
+            (``inversion``).
         steps: timesteps of the schedule.
         window: of these, counted from the noisiest, the part ``[first, last)`` that is read.
         spacing: how the steps lie in the schedule (diffusers' ``timestep_spacing``).
@@ -90,7 +91,13 @@ class ReadSettings(BaseModel):
             raise ValueError("expected a read-out with attention to merge biases with, got the noise difference alone")
         if self.merge != "off" and self.noise != "forward":
             raise ValueError("expected forward noise for bias merging: it reads the image at every step")
+        if self.spacing == "linspace" and self.noise == "inversion":
+            raise ValueError("expected leading or trailing steps for an inversion, got linspace")
         return self
+
+    def in_window(self, step: int) -> bool:
+        """Whether a step, counted from the noisiest, is read."""
+        return self.window[0] <= step < self.window[1]
 
     def with_changes(self, **changes: Any) -> ReadSettings:
         """These settings with some changed, checked again. Raises ``ModelError`` for an impossible combination."""

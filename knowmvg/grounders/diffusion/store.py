@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg.core.errors import ModelError
-from knowmvg.grounders.diffusion.grounder import DiffusionGrounder, PhraseReader
+from knowmvg.grounders.diffusion.grounder import DiffusionGrounder, ReportReader
 from knowmvg.grounders.diffusion.parts import PARTS, RECORD, DiffusionParts, load_parts, save_parts
 from knowmvg.grounders.diffusion.settings import ReadSettings, read_settings
 
@@ -74,7 +74,7 @@ def diffusion_fingerprint(folder: Path) -> str:
     return state.hexdigest()
 
 
-def load_diffusion(folder: Path, device: str = "cpu", reader: PhraseReader | None = None) -> DiffusionGrounder:
+def load_diffusion(folder: Path, device: str = "cpu", reader: ReportReader | None = None) -> DiffusionGrounder:
     """Read a grounder; ``reader`` names the phrases of a report for ``ground`` (``DiffusionGrounder``).
 
     Raises ``ModelError`` for a folder that is missing, incomplete, damaged or of another version.

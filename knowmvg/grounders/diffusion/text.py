@@ -30,7 +30,7 @@ class TextRecipe:
         layer: which hidden state, counted from the last, -1.
         max_tokens: longest text; a longer one is cut, as the reference cuts it.
         padded: pad every text to ``max_tokens`` as the reference does, so that padding takes part in the softmax;
-            otherwise a text is as long as it is.
+            otherwise to the longest of a batch, which needs ``masked_attention``.
         masked: tell the encoder which tokens are padding.
         masked_attention: tell the UNet too; the reference does not.
     """
@@ -45,6 +45,8 @@ class TextRecipe:
     def __post_init__(self) -> None:
         if self.layer >= 0 or self.max_tokens < 3:
             raise ValueError(f"expected layer < 0 and max_tokens >= 3, got {self.layer} and {self.max_tokens}")
+        if not self.padded and not self.masked_attention:
+            raise ValueError("expected masked_attention where texts are not padded to one length: a batch would count")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe for JSON; ``TextRecipe(**...)`` reads it."""
@@ -127,15 +129,20 @@ def load_tokenizer(folder: Path) -> Any:
 
 @torch.no_grad()
 def encode(
-    tokenizer: Any, encoder: Any, recipe: TextRecipe, texts: Sequence[str], device: torch.device | str
+    tokenizer: Any,
+    encoder: Any,
+    recipe: TextRecipe,
+    texts: Sequence[str],
+    device: torch.device | str,
+    length: int | None = None,
 ) -> Conditions:
-    """Texts as conditions; with ``recipe.padded`` each is the same in any batch."""
+    """Texts as conditions, at cut or padded to ``length`` tokens where that is given."""
     read = tokenizer(
         list(texts),
-        padding="max_length" if recipe.padded else True,
+        padding="max_length" if recipe.padded or length is not None else True,
         padding_side="right",
         truncation=True,
-        max_length=recipe.max_tokens,
+        max_length=recipe.max_tokens if length is None else length,
         return_offsets_mapping=True,
         return_tensors="pt",
     )

@@ -68,7 +68,7 @@ class VaeLatents(nn.Module):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """The mean of the colours that the decoder draws (``Latents.decode``)."""
-        drawn = self.vae.decode(latents / self._scale + self._shift).sample
+        drawn: Tensor = self.vae.decode(latents / self._scale + self._shift).sample
         return (drawn.mean(dim=1, keepdim=True) / 2 + 0.5).clamp(0, 1)
 
     def save(self, folder: Path) -> None:
