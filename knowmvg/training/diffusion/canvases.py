@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.canvas import in_frame
+from knowmvg.grounders.diffusion.grounder import frame_of
 from knowmvg.sources.manifest import StudyRow, load_study
 
 Report = Callable[[str], None]
 Bytes = NDArray[np.uint8]
 
 
-def read_canvases(folder: Path, rows: Sequence[StudyRow], side: int) -> Iterator[Bytes]:
-    """The images of rows letterboxed on squares ``[side, side]`` of bytes, one after the other."""
+def read_canvases(folder: Path, rows: Sequence[StudyRow], side: int, fit: str) -> Iterator[Bytes]:
+    """The images of rows on squares ``[side, side]`` of bytes, one after the other, placed as the read-out does it."""
     for row in rows:
-        canvas, _ = on_canvas(load_study(folder, row).image, side)
+        image = load_study(folder, row).image
+        canvas = in_frame(image, frame_of(image, side, fit))
         yield np.round(canvas * 255).astype(np.uint8)
 
 
@@ -32,7 +34,9 @@ def as_tensor(canvases: Bytes) -> Tensor:
     return torch.from_numpy(np.asarray(canvases).astype(np.float32)).unsqueeze(1) / 255
 
 
-def cache_canvases(path: Path, folder: Path, rows: Sequence[StudyRow], side: int, report: Report) -> Bytes:
+def cache_canvases(
+    path: Path, folder: Path, rows: Sequence[StudyRow], side: int, fit: str, report: Report
+) -> Bytes:
     """The canvases of rows ``[N, side, side]`` at ``path`` (``.npy``), mapped from disk, filled first where missing.
 
     Written under another name and moved into place when whole.
@@ -42,7 +46,7 @@ def cache_canvases(path: Path, folder: Path, rows: Sequence[StudyRow], side: int
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".partial")
         whole = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(len(rows), side, side))
-        for index, canvas in enumerate(read_canvases(folder, rows, side)):
+        for index, canvas in enumerate(read_canvases(folder, rows, side, fit)):
             whole[index] = canvas
             if index % 1000 == 999:
                 report(f"images: {index + 1}/{len(rows)}")

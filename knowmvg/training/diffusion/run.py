@@ -28,7 +28,14 @@ from knowmvg.training.diffusion.denoising import DenoisingTask, DrawnLatents, va
 from knowmvg.training.diffusion.latents import LatentCache, cache_latents
 from knowmvg.training.diffusion.noise import scheduler_of
 from knowmvg.training.diffusion.recipe import BasePart, DiffusionRecipe, read_diffusion_recipe, write_diffusion_recipe
-from knowmvg.training.diffusion.small_parts import autoencoder, autoencoder_folder, canvases, text_encoder, text_folder
+from knowmvg.training.diffusion.small_parts import (
+    autoencoder,
+    autoencoder_folder,
+    canvases,
+    images_folder,
+    text_encoder,
+    text_folder,
+)
 from knowmvg.training.diffusion.unet import add_adapters, merge_adapters, small_unet
 from knowmvg.training.diffusion.workplace import Workplace, open_workplace
 from knowmvg.training.run import _git_hash, _seconds, _timed, _write_json
@@ -88,7 +95,7 @@ def _small(work: Workplace) -> tuple[DiffusionParts, list[Path]]:
         scheduler_of(recipe.noise),
         _encoding(recipe),
     )
-    return parts, [text_folder(work), work.folder("diffusion-images", sizes.side, len(work.valid)), autoencoder_folder(work)]
+    return parts, [text_folder(work), images_folder(work), autoencoder_folder(work)]
 
 
 def _published(work: Workplace, base: BasePart) -> tuple[DiffusionParts, list[Path]]:
@@ -113,8 +120,8 @@ def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]
     else:
         source = parts.sources["vae"]
         files = Path(source.name) / (source.subfolder or "")
-        depends = (file_hash(files) if source.local else str(source), len(work.valid))
-        images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side)
+        depends = (file_hash(files) if source.local else str(source), recipe.read.fit, len(work.valid))
+        images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side, recipe.read.fit)
     folder = work.folder("diffusion-latents", *depends)
     with _timed(folder, "latents"):
         path = folder / "latents.npy"

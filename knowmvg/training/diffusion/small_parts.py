@@ -62,18 +62,23 @@ def text_encoder(work: Workplace) -> tuple[PreTrainedTokenizerFast, BertModel]:
     return tokenizer, bert.requires_grad_(False).eval()
 
 
+def images_folder(work: Workplace) -> Path:
+    """Where the images of a recipe lie."""
+    return work.folder("diffusion-images", work.scratch.side, work.recipe.read.fit, len(work.valid))
+
+
 def canvases(work: Workplace) -> Bytes:
     """The data set's images at the recipe's side, those of training first."""
-    folder = work.folder("diffusion-images", work.scratch.side, len(work.valid))
+    recipe, folder = work.recipe, images_folder(work)
     with _timed(folder, "images"):
         return cache_canvases(
-            folder / "images.npy", work.recipe.data.folder, work.rows, work.scratch.side, work.report
+            folder / "images.npy", recipe.data.folder, work.rows, work.scratch.side, recipe.read.fit, work.report
         )
 
 
 def autoencoder_folder(work: Workplace) -> Path:
     """Where the autoencoder of a recipe lies."""
-    return work.folder("diffusion-autoencoder", work.scratch.autoencoder, work.scratch.side)
+    return work.folder("diffusion-autoencoder", work.scratch.autoencoder, work.scratch.side, work.recipe.read.fit)
 
 
 def autoencoder(work: Workplace) -> AutoencoderKL:
