@@ -93,6 +93,7 @@ class DenoisingTask(nn.Module):
         self.alphas: Tensor
         self._beside = (parts, noise)
         self.register_state_dict_post_hook(_without_frozen)
+        self.register_load_state_dict_post_hook(_frozen_are_not_missing)
 
     @staticmethod
     def collate(batches: Sequence[Drawn]) -> dict[str, Any]:
@@ -125,6 +126,11 @@ def _without_frozen(task: nn.Module, state: dict[str, Tensor], prefix: str, meta
     for name, parameter in task.named_parameters():
         if not parameter.requires_grad:
             state.pop(prefix + name, None)
+
+
+def _frozen_are_not_missing(task: nn.Module, keys: Any) -> None:
+    frozen = {name for name, parameter in task.named_parameters() if not parameter.requires_grad}
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]
 
 
 @torch.no_grad()
