@@ -30,13 +30,11 @@ def read_canvases(folder: Path, rows: Sequence[StudyRow], side: int, fit: str) -
 
 
 def as_tensor(canvases: Bytes) -> Tensor:
-    """Bytes ``[B, side, side]`` as canvases ``[B, 1, side, side]`` in ``[0, 1]``, the input of ``nn.diffusion.latents``."""
+    """Bytes ``[B, side, side]`` as canvases ``[B, 1, side, side]`` in ``[0, 1]``, what ``Latents.moments`` takes."""
     return torch.from_numpy(np.asarray(canvases).astype(np.float32)).unsqueeze(1) / 255
 
 
-def cache_canvases(
-    path: Path, folder: Path, rows: Sequence[StudyRow], side: int, fit: str, report: Report
-) -> Bytes:
+def cache_canvases(path: Path, folder: Path, rows: Sequence[StudyRow], side: int, fit: str, report: Report) -> Bytes:
     """The canvases of rows ``[N, side, side]`` at ``path`` (``.npy``), mapped from disk, filled first where missing.
 
     Written under another name and moved into place when whole.
@@ -50,8 +48,7 @@ def cache_canvases(
             whole[index] = canvas
             if index % 1000 == 999:
                 report(f"images: {index + 1}/{len(rows)}")
-        whole.flush()
-        del whole
+        del whole  # closes the map, which writes it out
         listing.write_text(json.dumps([row.id for row in rows]) + "\n", encoding="utf-8")
         os.replace(unfinished, path)
     canvases: Bytes = np.load(path, mmap_mode="r", allow_pickle=False)

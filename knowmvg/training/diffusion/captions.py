@@ -10,6 +10,7 @@ import numpy as np
 from knowmvg.core.records import Section
 from knowmvg.sources.manifest import PhraseRow, StudyRow
 from knowmvg.sources.report.sections import split_sections
+from knowmvg.training.diffusion.recipe import CaptionKind
 
 EMPTY = ""
 BETWEEN = ". "
@@ -70,9 +71,9 @@ class CaptionDraw:
     meant for (docs/deviations.md), what is drawn here is what the UNet is given.
     """
 
-    def __init__(self, kinds: Mapping[str, float], dropout: float) -> None:
+    def __init__(self, kinds: Mapping[CaptionKind, float], dropout: float) -> None:
         self.kinds, self.dropout = tuple(kinds), dropout
-        weights = np.array([kinds[kind] for kind in self.kinds], dtype=np.float64)
+        weights = np.array(tuple(kinds.values()), dtype=np.float64)
         self.shares = weights / weights.sum()
 
     def __call__(self, studies: Sequence[Captioned], rng: np.random.Generator) -> list[str]:

@@ -119,7 +119,8 @@ class DenoisingTask(nn.Module):
         noisy = kept * latents + lost * noise
         mask = parts.attention_mask(conditions)
         predicted = self.unet(noisy, times, conditions.states, encoder_attention_mask=mask).sample
-        return (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        error: Tensor = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        return error
 
 
 def _without_frozen(task: nn.Module, state: dict[str, Tensor], prefix: str, metadata: Any) -> None:

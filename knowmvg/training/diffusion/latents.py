@@ -82,8 +82,7 @@ def cache_latents(
             report(f"latents: {start + count}/{len(ids)}")
     if whole is None:
         raise ValueError("expected at least one study, got none")
-    whole.flush()
-    del whole
+    del whole  # closes the map, which writes it out
     listing.write_text(json.dumps(list(ids)) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
     return LatentCache(path)

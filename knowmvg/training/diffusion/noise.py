@@ -26,10 +26,10 @@ def scheduler_of(part: NoisePart) -> DDIMScheduler:
 
 
 def draw_times(part: NoisePart, count: int, generator: torch.Generator) -> Tensor:
-    """Timesteps ``[count]``: those of the share ``times``, spread over it by strata, ``towards_noise`` of one another.
+    """Timesteps ``[count]`` of the share ``part.times``, one in each of ``count`` strata, in random order.
 
-    Strata (a draw in each of ``count`` equal parts) leave every timestep's probability as it is and make the mean over a
-    batch less noisy (Kingma et al. 2021, appendix I.1).
+    Strata (equal parts of the distribution) leave every timestep's probability as it is and make the mean over a batch
+    less noisy (Kingma et al. 2021, appendix I.1).
     """
     strata = torch.randperm(count, generator=generator)
     shares = (strata + torch.rand(count, generator=generator, dtype=torch.float64)) / count

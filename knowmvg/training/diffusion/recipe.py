@@ -16,6 +16,7 @@ from knowmvg.training.recipe import DataPart, Schedule
 from knowmvg.training.recipe_file import read_values
 
 CaptionKind = Literal["phrase", "phrases", "impression", "report"]
+PartName = Literal["tokenizer", "text_encoder", "unet", "vae", "scheduler"]
 
 
 class _Part(BaseModel):
@@ -44,7 +45,7 @@ class BasePart(_Part):
     """folder in the layout of diffusers, or id on the hub"""
     revision: str | None = None
     """commit, tag or branch of an id on the hub; null is its main branch"""
-    instead: dict[Literal["tokenizer", "text_encoder", "unet", "vae", "scheduler"], SourcePart] = {}
+    instead: dict[PartName, SourcePart] = {}
     """parts from elsewhere: another text encoder, a UNet that was fine-tuned before"""
 
 
@@ -68,7 +69,9 @@ class EncodingPart(_Part):
     @model_validator(mode="after")
     def _possible(self) -> EncodingPart:
         if not self.padded and not (self.masked and self.masked_attention):
-            raise ValueError("without padded, masked and masked_attention must be true, or the batch decides the states")
+            raise ValueError(
+                "without padded, masked and masked_attention must be true, or the batch decides the states"
+            )
         return self
 
 
@@ -156,7 +159,7 @@ class LoraPart(_Part):
 
     rank: int = Field(default=16, ge=1)
     """rank of every adapter"""
-    alpha: float = Field(default=16, gt=0)
+    alpha: int = Field(default=16, ge=1)
     """scale of the adapters, divided by the rank"""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """dropout before the adapters"""
@@ -193,7 +196,9 @@ class NoisePart(_Part):
         if not 0 <= self.times[0] < self.times[1] <= 1:
             raise ValueError("times must be two rising shares from 0 to 1")
         if self.zero_terminal_snr and self.prediction == "epsilon":
-            raise ValueError("zero_terminal_snr needs prediction v_prediction: the last step's noise is the input itself")
+            raise ValueError(
+                "zero_terminal_snr needs prediction v_prediction: the last step's noise is the input itself"
+            )
         return self
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from knowmvg.grounders.diffusion.parts import DiffusionParts, load_parts
+from knowmvg.grounders.diffusion.parts import DiffusionParts, Source, load_parts
 from knowmvg.grounders.diffusion.store import save_diffusion
 from knowmvg.grounders.diffusion.text import TextRecipe
 from knowmvg.grounders.versions import software_versions
@@ -49,8 +49,8 @@ VALIDATION_SEED = 2**20  # far from the seeds of training draws
 def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("runs"), report: Report = print) -> Path:
     """Run a recipe; a run that was interrupted goes on where it stopped.
 
-    Returns the run's folder: ``model/`` (a grounder folder), ``recipe.yaml`` (resolved), ``run.json`` (facts) and, where
-    adapters were trained, ``lora/``.
+    Returns the run's folder: ``model/`` (a grounder folder), ``recipe.yaml`` (resolved), ``run.json`` (facts), and
+    ``lora/`` where adapters were trained.
 
     Raises:
         RecipeError, ManifestError, LeakError, ModelError: see those.
@@ -101,7 +101,7 @@ def _small(work: Workplace) -> tuple[DiffusionParts, list[Path]]:
 def _published(work: Workplace, base: BasePart) -> tuple[DiffusionParts, list[Path]]:
     """A published model whose UNet, or adapters on it, is to be trained."""
     recipe = work.recipe
-    instead = {part: where.source() for part, where in base.instead.items()}
+    instead: dict[str, Source] = {part: where.source() for part, where in base.instead.items()}
     parts = load_parts(base.name, revision=base.revision, instead=instead, text=_encoding(recipe))
     torch.manual_seed(recipe.seed)
     if recipe.lora is None:
@@ -125,7 +125,9 @@ def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]
     folder = work.folder("diffusion-latents", *depends)
     with _timed(folder, "latents"):
         path = folder / "latents.npy"
-        return cache_latents(path, [row.id for row in work.rows], images, parts.latents, work.device, work.report), folder
+        return cache_latents(
+            path, [row.id for row in work.rows], images, parts.latents, work.device, work.report
+        ), folder
 
 
 def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder: Path) -> dict[str, float]:

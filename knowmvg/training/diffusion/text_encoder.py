@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -75,9 +74,10 @@ class ReadingTask(nn.Module):
         """Named loss terms."""
         states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         hidden = words != IGNORED
-        guess = functional.linear(self.transform(states[hidden]), self.bert.embeddings.word_embeddings.weight, self.bias)
-        chance = math.log(self.bert.config.vocab_size)  # of a batch that happens to hide nothing
-        terms = {"words": functional.cross_entropy(guess, words[hidden]) if hidden.any() else states.sum() * 0 + chance}
+        pieces = self.bert.embeddings.word_embeddings.weight
+        guess = functional.linear(self.transform(states[hidden]), pieces, self.bias)
+        surprise = functional.cross_entropy(guess, words[hidden], reduction="sum")
+        terms = {"words": surprise / hidden.sum().clamp_min(1)}  # a small batch may hide nothing
         for aspect, target in zip(ASPECTS, classes, strict=True):
             known = target != IGNORED
             terms[aspect] = functional.cross_entropy(self.heads[aspect](states[known]), target[known])
@@ -98,4 +98,3 @@ def reading_accuracy(task: ReadingTask, batches: Iterable[list[Told]]) -> dict[s
             right[aspect] += int((task.heads[aspect](states).argmax(dim=-1) == target)[inside].sum())
             seen[aspect] += int(inside.sum())
     return {aspect: right[aspect] / max(seen[aspect], 1) for aspect in ASPECTS}
-

@@ -77,6 +77,4 @@ def open_workplace(recipe: DiffusionRecipe, parts: Path, report: Report) -> Work
     train_rows, valid_rows = _divided(data.folder)
     fingerprint = _manifest_sha256(data.folder)
     refuse_leaks(data.folder, parts / f"leaks-{fingerprint[:12]}.json", report, allowed=data.allow_leaks)
-    return Workplace(
-        recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, device, report
-    )
+    return Workplace(recipe, parts, train_rows, valid_rows[: recipe.validation_studies], fingerprint, device, report)

@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from tiny_recipe import write
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.training.diffusion.recipe import DiffusionRecipe, read_diffusion_recipe, write_diffusion_recipe
 
 RECIPES = Path(__file__).parents[3] / "recipes"
-SHIPPED = [path for path in sorted(RECIPES.glob("*.yaml")) if yaml.safe_load(path.read_text()).get("system") == "diffusion"]
+SHIPPED = [path for path in sorted(RECIPES.glob("*.yaml")) if "\nsystem: diffusion\n" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -72,7 +71,9 @@ def test_every_key_says_what_it_is() -> None:
         for name, field in part.model_fields.items():
             inner = [a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(a, type)]
             parts = [a for a in inner if a.__module__.startswith("knowmvg.training") and hasattr(a, "model_fields")]
-            found += [f"{path}{name}"] if not parts and not field.description and name not in ("train", "schedule") else []
+            found += (
+                [f"{path}{name}"] if not parts and not field.description and name not in ("train", "schedule") else []
+            )
             for one in parts:
                 found += undescribed(one, f"{path}{name}.")
         return found

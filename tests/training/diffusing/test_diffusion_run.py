@@ -145,7 +145,7 @@ def test_adapters_touch_the_layers_that_are_named_and_no_other(run: Path, fine_t
     assert changed == named
     kept = load_file(tuned / "train" / "checkpoint-4" / "model.safetensors")
     assert all("lora" in name or name.startswith("mean.") for name in kept)
-    assert any(name.endswith(".safetensors") for name in os.listdir(tuned / "lora"))
+    assert list((tuned / "lora").glob("*.safetensors"))
 
 
 @pytest.mark.slow
