@@ -47,7 +47,8 @@ class RawMaps:
 class PhraseReader:
     """Reads phrases in canvases.
 
-    ``passes`` counts the images that went through the UNet, those for text biases included.
+    ``passes`` counts the images that went through the UNet, those for text biases included; ``map_bytes`` is what the
+    maps of the last call took, its text biases included.
 
     Args:
         parts: the model.
@@ -68,6 +69,7 @@ class PhraseReader:
         self._layers = tuple(range(known)) if settings.layers is None else settings.layers
         self._biases = TextBiases(parts, settings)
         self._read = 0
+        self.map_bytes = 0
 
     @property
     def passes(self) -> int:
@@ -127,6 +129,8 @@ class PhraseReader:
         with nullcontext() if sums is None else reading_attention(self.parts.unet, sums, layers):
             passes.run(mean, std, canvases)
         self._read += passes.count
+        self.map_bytes = passes.noise.nbytes + (0 if sums is None else sums.nbytes)
+        self.map_bytes += sum(bias.nbytes for bias in biases or ())
         steps = settings.window[1] - settings.window[0]
         found = {}
         for place, number in enumerate(numbers):

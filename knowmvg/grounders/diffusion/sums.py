@@ -36,9 +36,9 @@ class Resolutions:
         return added.cpu().numpy()
 
     @property
-    def numbers(self) -> int:
-        """How many numbers are held."""
-        return sum(one.numel() for one in self._sums.values())
+    def nbytes(self) -> int:
+        """Bytes of what is held."""
+        return sum(one.nbytes for one in self._sums.values())
 
 
 class AttentionSums:
@@ -70,6 +70,7 @@ class AttentionSums:
         first[:, 0] = 1
         self._weights = torch.stack([content, first], dim=2) if biases is not None else content.unsqueeze(2)
         self.attention, self.image_bias, self.product = (Resolutions(len(content)) for _ in range(3))
+        self._coming = 0
         self._phrases: Tensor
         self._steps: list[int]
         self._rows: Tensor
@@ -88,6 +89,7 @@ class AttentionSums:
 
     def add(self, layer: int, maps: Tensor) -> None:
         """Sum the maps of one layer."""
+        self._coming = max(self._coming, maps.nbytes)
         if not len(self._rows):
             return
         read = maps[self._rows]
@@ -101,6 +103,11 @@ class AttentionSums:
             )
             self.image_bias.add(self._phrases, first)
             self.product.add(self._phrases, _product(first, of_text, self._settings.merge, self._side))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the sums, with the largest maps that came in at once."""
+        return self.attention.nbytes + self.image_bias.nbytes + self.product.nbytes + self._coming
 
 
 def _product(first: Tensor, second: Tensor, merge: Merge, side: int) -> Tensor:

@@ -30,6 +30,11 @@ class TextBias:
 
     maps: tuple[Tensor, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the maps."""
+        return sum(one.nbytes for one in self.maps)
+
     def mean(self, side: int) -> FloatArray:
         """The mean ``[side, side]`` over layers and steps, coarse maps enlarged by repetition."""
         means = [functional.interpolate(one.mean(0)[None, None], (side, side)) for one in self.maps]

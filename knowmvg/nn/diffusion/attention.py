@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 _ORDER = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
-_AT_ONCE = 2**24  # softmax weights held at once, 64 MiB in single precision
+AT_ONCE = 2**24  # softmax weights held at once, 64 MiB in single precision
 
 
 class AttentionSink(Protocol):
@@ -76,7 +76,7 @@ class _Reader:
         context = attn.norm_encoder_hidden_states(encoder_hidden_states) if attn.norm_cross else encoder_hidden_states
         mask = attn.prepare_attention_mask(attention_mask, tokens, batch)
         query, key, value = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
-        side, step = isqrt(places), max(1, _AT_ONCE // (attn.heads * places * tokens))
+        side, step = isqrt(places), max(1, AT_ONCE // (attn.heads * places * tokens))
         outputs, read = [], []
         for start in range(0, batch, step):
             rows = slice(start, min(start + step, batch))

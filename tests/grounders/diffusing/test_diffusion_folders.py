@@ -199,7 +199,7 @@ DAMAGE = {
     "missing weights": lambda f: save_file({"x": torch.zeros(1)}, f / "unet" / "diffusion_pytorch_model.safetensors"),
     "no tokenizer": lambda f: (f / "tokenizer" / "tokenizer.json").write_text("{}"),
     "no text weights": lambda f: (f / "text_encoder" / "model.safetensors").unlink(),
-    "latents of another size": lambda f: change(f / "vae" / "config.json", cells=8),
+    "latents of another size": lambda f: change(f / "vae" / "config.json", cells=16),
     "latents of other channels": lambda f: change(f / "vae" / "config.json", mean=[0.0] * 9, std=[1.0] * 9),
     "no latents": lambda f: (f / "vae" / "config.json").unlink(),
     "no schedule": lambda f: (f / "scheduler" / "scheduler_config.json").unlink(),

@@ -35,22 +35,22 @@ def bert(layers: int = 1, width: int = 16) -> BertModel:
     return BertModel(config, add_pooling_layer=False).eval()
 
 
-def unet(cells: int = 16, channels: int = 4, width: int = 16, **options: object):
+def unet(cells: int = 8, channels: int = 4, width: int = 16, **options: object):
     from diffusers import UNet2DConditionModel
 
     shape = {
-        "block_out_channels": (16, 32),
+        "block_out_channels": (8, 16),
         "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         "layers_per_block": 1,
-        "norm_num_groups": 8,
+        "norm_num_groups": 4,
         "attention_head_dim": 2,
     }
     settings = shape | {"sample_size": cells, "in_channels": channels, "out_channels": channels} | options
     return UNet2DConditionModel(**settings, cross_attention_dim=width).eval()
 
 
-def vae(cells: int = 16) -> VaeLatents:
+def vae(cells: int = 8) -> VaeLatents:
     from diffusers import AutoencoderKL
 
     shape = {"block_out_channels": (8, 8, 16), "norm_num_groups": 4, "layers_per_block": 1, "latent_channels": 4}
@@ -67,7 +67,7 @@ def scheduler(**options: object):
 
 def parts(kind: str = "unshuffled", seed: int = 0, **options: object) -> DiffusionParts:
     torch.manual_seed(seed)
-    latents: Latents = vae() if kind == "vae" else UnshuffledLatents(16, [0.4] * 4, [0.2] * 4)
+    latents: Latents = vae() if kind == "vae" else UnshuffledLatents(8, [0.4] * 4, [0.2] * 4)
     return DiffusionParts(
         tokenizer(), bert(), unet(**options).requires_grad_(False), latents, scheduler(), TextRecipe(max_tokens=24)
     )
