@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_recipe import TINY, write
 
 from knowmvg.core.errors import RecipeError
@@ -133,6 +134,17 @@ def test_a_published_model_is_fine_tuned_whole(run: Path, fine_tuning: Path) -> 
         old, new = load_file(run / "model" / part), load_file(tuned / "model" / part)
         assert all(torch.equal(value.float(), new[name].float()) for name, value in old.items())
     assert load_parts(tuned / "model").text.padded
+
+
+@pytest.mark.slow
+def test_a_unet_that_was_fine_tuned_before_takes_the_place_of_the_base_s(run: Path, fine_tuning: Path) -> None:
+    published = run.parent / "published"  # the layout of the reference's weights: one folder, `unet_ema`
+    shutil.copytree(run / "model" / "unet", published / "unet_ema", dirs_exist_ok=True)
+    place = published / "unet_ema" / "diffusion_pytorch_model.safetensors"
+    save_file({name: value * 0 + 0.5 for name, value in load_file(place).items()}, place)
+    unet = f"base.instead.unet={{name: {published}, subfolder: unet_ema}}"
+    tuned = train(fine_tuning, ["name=from-unet", unet, "train.lr=1e-9"], run.parent, silent)
+    assert all(float((value - 0.5).abs().max()) < 1e-3 for value in weights(tuned).values())
 
 
 @pytest.mark.slow
