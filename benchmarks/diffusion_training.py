@@ -33,9 +33,10 @@ from knowmvg.training.diffusion.denoising import DenoisingTask, DrawnLatents
 from knowmvg.training.diffusion.latents import cache_latents
 from knowmvg.training.diffusion.noise import scheduler_of
 from knowmvg.training.diffusion.reading import Labels, ReadingBatches
-from knowmvg.training.diffusion.recipe import DiffusionRecipe, read_diffusion_recipe
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.diffusion.text_encoder import TERMS, ReadingTask, small_bert, train_tokenizer
 from knowmvg.training.diffusion.unet import small_unet
+from knowmvg.training.recipe import read_recipe_of
 
 WARM_UP, ROUNDS, STUDIES = 2, 5, 40
 RECIPE = Path(__file__).parents[1] / "recipes" / "diffusion-demo.yaml"
@@ -113,7 +114,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(read_diffusion_recipe(asked.recipe), Path(folder))
+        results = measure(read_recipe_of(DiffusionRecipe, asked.recipe), Path(folder))
     asked.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))
 

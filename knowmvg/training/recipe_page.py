@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from knowmvg.grounders.prompted.objective import TERMS
-from knowmvg.training.recipe import Schedule, sections
+from knowmvg.training.recipe import sections
+from knowmvg.training.recipe_parts import Schedule
 
 INTRODUCTION = """# Recipes
 
@@ -77,6 +78,8 @@ def _kind(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"list of {_kind(arguments[0])}"
     if origin is tuple:
         return f"{len(arguments)} x {_kind(arguments[0])}"
     if origin is dict:
@@ -105,4 +108,6 @@ def _bounds(field: FieldInfo) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, BaseModel):
+        return json.dumps(value.model_dump(mode="json"))
     return value if isinstance(value, str) else json.dumps(value)

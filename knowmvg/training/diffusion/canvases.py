@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from knowmvg.grounders.canvas import in_frame
 from knowmvg.grounders.diffusion.grounder import frame_of
 from knowmvg.sources.manifest import StudyRow, load_study
+from knowmvg.training.studies import Report
 
-Report = Callable[[str], None]
 Bytes = NDArray[np.uint8]
 
 

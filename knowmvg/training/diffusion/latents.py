@@ -14,8 +14,8 @@ from torch import Tensor
 
 from knowmvg.nn.diffusion.latents import Latents
 from knowmvg.training.diffusion.canvases import Bytes, as_tensor
+from knowmvg.training.studies import Report
 
-Report = Callable[[str], None]
 Posteriors = NDArray[np.float16]
 
 

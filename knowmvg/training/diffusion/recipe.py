@@ -1,29 +1,20 @@
-"""The recipe of a latent diffusion model: typed, strict, complete, as training/recipe.py is for the prompted family."""
+"""The recipe of a latent diffusion model: a small one from nothing, or a published one fine-tuned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from knowmvg.core.errors import RecipeError
 from knowmvg.grounders.diffusion.parts import Source
 from knowmvg.grounders.diffusion.settings import ReadSettings
-from knowmvg.training.recipe import DataPart, Schedule
-from knowmvg.training.recipe_file import read_values
+from knowmvg.training.recipe_parts import Part, RunPart, Schedule
 
 CaptionKind = Literal["phrase", "phrases", "impression", "report"]
 PartName = Literal["tokenizer", "text_encoder", "unet", "vae", "scheduler"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class SourcePart(_Part):
+class SourcePart(Part):
     """Where a part lies: a local folder in the layout of diffusers or transformers, or an id on the hub."""
 
     name: str = Field(min_length=1)
@@ -38,18 +29,18 @@ class SourcePart(_Part):
         return Source(self.name, self.subfolder, self.revision)
 
 
-class BasePart(_Part):
+class BasePart(Part):
     """A published model to start from: all parts, or all but those that are named to come from elsewhere."""
 
     name: str = Field(min_length=1)
     """folder in the layout of diffusers, or id on the hub"""
     revision: str | None = None
     """commit, tag or branch of an id on the hub; null is its main branch"""
-    instead: dict[PartName, SourcePart] = {}
+    instead: dict[PartName, SourcePart] = Field(default_factory=dict)
     """parts from elsewhere: another text encoder, a UNet that was fine-tuned before"""
 
 
-class EncodingPart(_Part):
+class EncodingPart(Part):
     """How captions become what the UNet reads (grounders/diffusion/text.py); a model is read as it was trained."""
 
     kind: Literal["auto", "bert", "clip"] = "auto"
@@ -75,7 +66,7 @@ class EncodingPart(_Part):
         return self
 
 
-class TextPart(_Part):
+class TextPart(Part):
     """A small BERT that learns to read the training split's reports and is then frozen."""
 
     width: int = Field(default=128, ge=16, multiple_of=16)
@@ -87,7 +78,7 @@ class TextPart(_Part):
     schedule: Schedule = Schedule(steps=1500, batch=64, lr=1e-3, weight_decay=0.01)
 
 
-class AutoencoderPart(_Part):
+class AutoencoderPart(Part):
     """A small AutoencoderKL that learns to copy the training split's images and is then frozen."""
 
     widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=1)
@@ -107,7 +98,7 @@ class AutoencoderPart(_Part):
         return self
 
 
-class UnetPart(_Part):
+class UnetPart(Part):
     """Sizes of a UNet2DConditionModel that starts from random weights."""
 
     widths: tuple[int, ...] = Field(default=(64, 128), min_length=1)
@@ -132,7 +123,7 @@ class UnetPart(_Part):
         return self
 
 
-class ScratchPart(_Part):
+class ScratchPart(Part):
     """A model of CPU size, all parts of it trained here."""
 
     side: int = Field(default=64, ge=8, le=1024)
@@ -154,7 +145,7 @@ class ScratchPart(_Part):
         return self
 
 
-class LoraPart(_Part):
+class LoraPart(Part):
     """Low-rank adapters on the UNet of a base (peft), in place of training it whole."""
 
     rank: int = Field(default=16, ge=1)
@@ -167,7 +158,7 @@ class LoraPart(_Part):
     """layers that get one, by the end of their names: those of both kinds of attention, as in Generate to Ground"""
 
 
-class NoisePart(_Part):
+class NoisePart(Part):
     """How noise is added and what of it is predicted."""
 
     schedule: Literal["linear", "scaled_linear"] = "scaled_linear"
@@ -202,7 +193,7 @@ class NoisePart(_Part):
         return self
 
 
-class CaptionPart(_Part):
+class CaptionPart(Part):
     """What of a report is the caption of its image in a step."""
 
     kinds: dict[CaptionKind, float] = Field(default={"phrase": 0.6, "phrases": 0.3, "impression": 0.1}, min_length=1)
@@ -218,31 +209,24 @@ class CaptionPart(_Part):
         return self
 
 
-class EmaPart(_Part):
+class EmaPart(Part):
     """The running mean of the trained weights, which is what is saved."""
 
     decay: float = Field(default=0.9999, ge=0, lt=1)
     """share of the mean that a step keeps, at the most: step n keeps (1 + n) / (10 + n) at first"""
 
 
-class DiffusionRecipe(_Part):
+class DiffusionRecipe(RunPart):
     """Everything that the training of a diffusion model depends on."""
 
     system: Literal["diffusion"]
     """the kind of grounding system"""
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """name of the run's folder and of the model in results"""
-    seed: int = Field(default=0, ge=0)
-    """of the UNet's own weights and draws"""
     parts_seed: int = Field(default=0, ge=0)
     """of the parts that runs share: text encoder and autoencoder"""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves it to torch"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute; `auto` is a GPU where there is one"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the arithmetic of the UNet; its weights, their mean and the optimizer stay float32. bfloat16 needs a GPU"""
-    data: DataPart = DataPart()
     base: BasePart | None = None
     """published weights whose UNet is fine-tuned; null trains a small model by `scratch`"""
     scratch: ScratchPart | None = None
@@ -272,26 +256,3 @@ class DiffusionRecipe(_Part):
         if self.precision == "bfloat16" and self.device == "cpu":
             raise ValueError("precision bfloat16 needs a GPU: it is many times slower than float32 on a CPU")
         return self
-
-
-def read_diffusion_recipe(path: Path, overrides: Sequence[str] = ()) -> DiffusionRecipe:
-    """A recipe from YAML with ``dotted.key=value`` overrides; ``extends`` works as in ``training.recipe``.
-
-    Raises ``RecipeError`` for a missing file, malformed YAML, an unknown key or a value out of range.
-    """
-    values = read_values(path, overrides)
-    try:
-        return DiffusionRecipe.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        unknown = first["type"] == "extra_forbidden"
-        got = f"the unknown key {place}" if unknown else f"{first['msg']} at {place}"
-        todo = "The keys are the fields of knowmvg.training.diffusion.recipe."
-        raise RecipeError("a valid recipe of a diffusion model", f"{got} in {path}", todo) from error
-
-
-def write_diffusion_recipe(recipe: DiffusionRecipe, path: Path) -> None:
-    """Write the resolved recipe, every default included."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False)
-    path.write_text(text, encoding="utf-8")

@@ -1,8 +1,4 @@
-"""``knowmvg train`` for diffusion models: a recipe from nothing, or from published weights, to a saved grounder.
-
-``runs/parts/diffusion-<stage>-<key>`` holds what runs share: text encoder, autoencoder, latents. ``runs/<name>`` holds
-the run itself.
-"""
+"""The stages of a run of a diffusion model, from nothing or from published weights, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +15,6 @@ import torch
 from knowmvg.grounders.diffusion.parts import DiffusionParts, Source, load_parts
 from knowmvg.grounders.diffusion.store import save_diffusion
 from knowmvg.grounders.diffusion.text import TextRecipe
-from knowmvg.grounders.versions import software_versions
 from knowmvg.nn.diffusion.latents import VaeLatents
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.training.diffusion.canvases import Bytes, read_canvases
@@ -27,7 +22,7 @@ from knowmvg.training.diffusion.captions import CaptionDraw, Captioned
 from knowmvg.training.diffusion.denoising import DenoisingTask, DrawnLatents, validate
 from knowmvg.training.diffusion.latents import LatentCache, cache_latents
 from knowmvg.training.diffusion.noise import scheduler_of
-from knowmvg.training.diffusion.recipe import BasePart, DiffusionRecipe, read_diffusion_recipe, write_diffusion_recipe
+from knowmvg.training.diffusion.recipe import BasePart, DiffusionRecipe
 from knowmvg.training.diffusion.small_parts import (
     autoencoder,
     autoencoder_folder,
@@ -38,43 +33,34 @@ from knowmvg.training.diffusion.small_parts import (
 )
 from knowmvg.training.diffusion.unet import add_adapters, merge_adapters, small_unet
 from knowmvg.training.diffusion.workplace import Workplace, open_workplace
-from knowmvg.training.run import _git_hash, _seconds, _timed, _write_json
-from knowmvg.training.text_model import file_hash
+from knowmvg.training.prompted.text_model import file_hash
+from knowmvg.training.run_folder import common_facts, seconds_of, timed, write_json
+from knowmvg.training.studies import Report
 from knowmvg.training.trainer import fit
 
-Report = Callable[[str], None]
 VALIDATION_SEED = 2**20  # far from the seeds of training draws
 
 
-def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("runs"), report: Report = print) -> Path:
-    """Run a recipe; a run that was interrupted goes on where it stopped.
+def train_diffusion(recipe: DiffusionRecipe, folder: Path, parts: Path, report: Report) -> None:
+    """Train a grounder into ``folder``; ``parts`` holds what runs share.
 
-    Returns the run's folder: ``model/`` (a grounder folder), ``recipe.yaml`` (resolved), ``run.json`` (facts), and
-    ``lora/`` where adapters were trained.
+    It leaves ``model/`` (a grounder folder), ``run.json`` (facts), and ``lora/`` where adapters were trained.
 
     Raises:
         RecipeError, ManifestError, LeakError, ModelError: see those.
         Stopped: interrupted after saving a checkpoint.
     """
-    recipe = read_diffusion_recipe(recipe_path, overrides)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    folder = runs / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_diffusion_recipe(recipe, folder / "recipe.yaml")
-    with _timed(folder, "data"):
-        work = open_workplace(recipe, runs / "parts", report)
-    parts, stages = _small(work) if recipe.base is None else _published(work, recipe.base)
-    latents, place = _latents(work, parts)
-    with _timed(folder, "train"):
-        figures = _teach(work, parts, latents, folder)
+    with timed(folder, "data"):
+        work = open_workplace(recipe, parts, report)
+    model, stages = _small(work) if recipe.base is None else _published(work, recipe.base)
+    latents, place = _latents(work, model)
+    with timed(folder, "train"):
+        figures = _teach(work, model, latents, folder / "train")
     facts = _facts(work, folder, [*stages, place], figures)
-    parts = _finished(parts.to("cpu"), recipe, folder)
-    kept = [part for part in ("tokenizer", "text_encoder", "vae") if _is_on_hub(parts, part)]
-    save_diffusion(parts, recipe.read, recipe.name, folder / "model", facts, elsewhere=kept)
-    _write_json(folder / "run.json", facts)
-    report(f"saved {folder / 'model'}")
-    return folder
+    model = _finished(model.to("cpu"), recipe, folder)
+    kept = [part for part in ("tokenizer", "text_encoder", "vae") if _is_on_hub(model, part)]
+    save_diffusion(model, recipe.read, recipe.name, folder / "model", facts, elsewhere=kept)
+    write_json(folder / "run.json", facts)
 
 
 def _encoding(recipe: DiffusionRecipe) -> TextRecipe:
@@ -115,15 +101,15 @@ def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]
     recipe = work.recipe
     images: Callable[[], Iterable[Bytes]]
     if recipe.base is None:
-        depends: tuple[object, ...] = (autoencoder_folder(work).name, len(work.valid))
+        depends: tuple[object, ...] = (autoencoder_folder(work).name, len(work.studies.valid))
         images = partial(canvases, work)
     else:
         source = parts.sources["vae"]
         files = Path(source.name) / (source.subfolder or "")
-        depends = (file_hash(files) if source.local else str(source), recipe.read.fit, len(work.valid))
+        depends = (file_hash(files) if source.local else str(source), recipe.read.fit, len(work.studies.valid))
         images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side, recipe.read.fit)
     folder = work.folder("diffusion-latents", *depends)
-    with _timed(folder, "latents"):
+    with timed(folder, "latents"):
         path = folder / "latents.npy"
         return cache_latents(
             path, [row.id for row in work.rows], images, parts.latents, work.device, work.report
@@ -137,10 +123,10 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draw = CaptionDraw(recipe.captions.kinds, recipe.captions.dropout)
     length, batch = schedule.steps * schedule.accumulate, recipe.train.batch
-    batches = DrawnLatents(_studies(work.train), latents, draw, recipe.noise, recipe.seed, length, batch)
+    batches = DrawnLatents(_studies(work.studies.train), latents, draw, recipe.noise, recipe.seed, length, batch)
     told = CaptionDraw(recipe.captions.kinds, 0.0)
-    turns = max(1, len(work.valid) // batch)
-    held_out = DrawnLatents(_studies(work.valid), latents, told, recipe.noise, VALIDATION_SEED, turns, batch)
+    turns = max(1, len(work.studies.valid) // batch)
+    held_out = DrawnLatents(_studies(work.studies.valid), latents, told, recipe.noise, VALIDATION_SEED, turns, batch)
     checked = [held_out[i] for i in range(turns)]
     task = DenoisingTask(parts.to(work.device), recipe.noise, recipe.ema.decay).to(work.device)
     count = sum(p.numel() for p in task.unet.parameters() if p.requires_grad)
@@ -151,7 +137,7 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
         task.collate,
         schedule,
         {"denoising": 1.0},
-        folder / "train",
+        folder,
         stage="train",
         seed=recipe.seed,
         report=work.report,
@@ -189,17 +175,13 @@ def _is_on_hub(parts: DiffusionParts, part: str) -> bool:
 
 def _facts(work: Workplace, folder: Path, stages: Sequence[Path], figures: dict[str, float]) -> dict[str, Any]:
     """What a card says of a run; the seconds of shared stages are those of the run that made them."""
-    seconds = _seconds(folder)
+    seconds = seconds_of(folder)
     for stage in stages:
-        seconds |= _seconds(stage)
-    return {
-        "recipe": work.recipe.model_dump(mode="json", by_alias=True),
-        "data_fingerprint": work.fingerprint,
-        "train_studies": len(work.train),
+        seconds |= seconds_of(stage)
+    facts = common_facts(work.recipe, work.studies.fingerprint, seconds)
+    facts["versions"] |= {"diffusers": version("diffusers")}
+    return facts | {
+        "train_studies": len(work.studies.train),
         "validation": {name: round(value, 4) for name, value in figures.items()},
-        "seconds": seconds,
-        "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if work.device == "cuda" else "cpu",
-        "versions": software_versions() | {"diffusers": version("diffusers")},
-        "git": _git_hash(),
     }

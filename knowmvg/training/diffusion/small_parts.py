@@ -14,7 +14,7 @@ from knowmvg.training.diffusion.canvases import Bytes, CanvasBatches, cache_canv
 from knowmvg.training.diffusion.reading import Labels, ReadingBatches
 from knowmvg.training.diffusion.text_encoder import TERMS, ReadingTask, reading_accuracy, small_bert, train_tokenizer
 from knowmvg.training.diffusion.workplace import Workplace
-from knowmvg.training.run import _timed, _write_json
+from knowmvg.training.run_folder import timed, write_json
 from knowmvg.training.trainer import fit
 
 
@@ -27,17 +27,17 @@ def text_encoder(work: Workplace) -> tuple[PreTrainedTokenizerFast, BertModel]:
     """The small text encoder with its tokenizer, trained first where it is not there yet."""
     folder, part, recipe = text_folder(work), work.scratch.text, work.recipe
     if not (folder / "encoder" / "config.json").is_file():
-        texts = [text for row in work.train for text in (row.report, *(phrase.text for phrase in row.phrases))]
+        texts = [text for row in work.studies.train for text in (row.report, *(phrase.text for phrase in row.phrases))]
         tokenizer = train_tokenizer(texts, part.vocabulary, recipe.encoding.max_tokens)
         torch.manual_seed(recipe.parts_seed)
         bert = small_bert(part, len(tokenizer), recipe.encoding.max_tokens)
-        task = ReadingTask(bert, tokenizer, Labels.of(work.train), recipe.parts_seed)
+        task = ReadingTask(bert, tokenizer, Labels.of(work.studies.train), recipe.parts_seed)
         schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
         length = schedule.steps * schedule.accumulate
-        with _timed(folder, "text"):
+        with timed(folder, "text"):
             fit(
                 task,
-                ReadingBatches(work.train, recipe.parts_seed, length, part.schedule.batch),
+                ReadingBatches(work.studies.train, recipe.parts_seed, length, part.schedule.batch),
                 task.collate,
                 schedule,
                 TERMS,
@@ -48,9 +48,9 @@ def text_encoder(work: Workplace) -> tuple[PreTrainedTokenizerFast, BertModel]:
                 device=work.device,
                 bf16=False,
             )
-        held_out = ReadingBatches(work.valid, recipe.parts_seed + 1, 8, 64)
+        held_out = ReadingBatches(work.studies.valid, recipe.parts_seed + 1, 8, 64)
         accuracy = reading_accuracy(task, (held_out[i] for i in range(len(held_out))))
-        _write_json(folder / "accuracy.json", accuracy)
+        write_json(folder / "accuracy.json", accuracy)
         work.report("text: tokens of phrases told right  " + "  ".join(f"{k} {v:.3f}" for k, v in accuracy.items()))
         with quietly():
             tokenizer.save_pretrained(folder / "tokenizer")
@@ -64,13 +64,13 @@ def text_encoder(work: Workplace) -> tuple[PreTrainedTokenizerFast, BertModel]:
 
 def images_folder(work: Workplace) -> Path:
     """Where the images of a recipe lie."""
-    return work.folder("diffusion-images", work.scratch.side, work.recipe.read.fit, len(work.valid))
+    return work.folder("diffusion-images", work.scratch.side, work.recipe.read.fit, len(work.studies.valid))
 
 
 def canvases(work: Workplace) -> Bytes:
     """The data set's images at the recipe's side, those of training first."""
     recipe, folder = work.recipe, images_folder(work)
-    with _timed(folder, "images"):
+    with timed(folder, "images"):
         return cache_canvases(
             folder / "images.npy", recipe.data.folder, work.rows, work.scratch.side, recipe.read.fit, work.report
         )
@@ -86,12 +86,12 @@ def autoencoder(work: Workplace) -> AutoencoderKL:
     folder, part, recipe = autoencoder_folder(work), work.scratch.autoencoder, work.recipe
     if not (folder / "vae" / "config.json").is_file():
         images = canvases(work)
-        learnt, held_out = images[: len(work.train)], images[len(work.train) :]
+        learnt, held_out = images[: len(work.studies.train)], images[len(work.studies.train) :]
         torch.manual_seed(recipe.parts_seed)
         task = AutoencoderTask(small_autoencoder(part, work.scratch.side))
         schedule = part.schedule.model_copy(update={"batch": 1})
         length = schedule.steps * schedule.accumulate
-        with _timed(folder, "autoencoder"):
+        with timed(folder, "autoencoder"):
             fit(
                 task,
                 CanvasBatches(learnt, recipe.parts_seed, length, part.schedule.batch),
@@ -108,7 +108,7 @@ def autoencoder(work: Workplace) -> AutoencoderKL:
         task.eval()
         standardise(task.autoencoder, learnt[:1024])
         quality = reconstruction(task.autoencoder, held_out)
-        _write_json(folder / "reconstruction.json", quality)
+        write_json(folder / "reconstruction.json", quality)
         work.report(f"autoencoder: held-out images come back with {quality['psnr']:.1f} dB")
         with quietly():
             task.autoencoder.half().save_pretrained(folder / "vae.partial", safe_serialization=True)

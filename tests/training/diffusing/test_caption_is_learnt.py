@@ -18,7 +18,7 @@ from knowmvg.training.diffusion.noise import scheduler_of
 from knowmvg.training.diffusion.recipe import NoisePart, TextPart, UnetPart
 from knowmvg.training.diffusion.text_encoder import small_bert, train_tokenizer
 from knowmvg.training.diffusion.unet import small_unet
-from knowmvg.training.recipe import Schedule
+from knowmvg.training.recipe_parts import Schedule
 from knowmvg.training.trainer import fit
 
 NOISE = NoisePart(prediction="v_prediction", zero_terminal_snr=True, times=(0.9, 1.0))

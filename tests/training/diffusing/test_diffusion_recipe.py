@@ -9,7 +9,8 @@ import pytest
 from tiny_recipe import write
 
 from knowmvg.core.errors import RecipeError
-from knowmvg.training.diffusion.recipe import DiffusionRecipe, read_diffusion_recipe, write_diffusion_recipe
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
+from knowmvg.training.recipe import read_recipe_of, write_recipe
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 SHIPPED = [path for path in sorted(RECIPES.glob("*.yaml")) if "\nsystem: diffusion\n" in path.read_text()]
@@ -17,7 +18,7 @@ SHIPPED = [path for path in sorted(RECIPES.glob("*.yaml")) if "\nsystem: diffusi
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_parse(path: Path) -> None:
-    assert read_diffusion_recipe(path).name == path.stem
+    assert read_recipe_of(DiffusionRecipe, path).name == path.stem
 
 
 def test_the_two_recipes_are_shipped() -> None:
@@ -32,9 +33,9 @@ def test_every_value_of_the_reference_has_its_source() -> None:
 
 
 def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
-    recipe = read_diffusion_recipe(write(tmp_path), ["noise.min_snr=5", "noise.prediction=v_prediction"])
-    write_diffusion_recipe(recipe, tmp_path / "resolved.yaml")
-    assert read_diffusion_recipe(tmp_path / "resolved.yaml") == recipe
+    recipe = read_recipe_of(DiffusionRecipe, write(tmp_path), ["noise.min_snr=5", "noise.prediction=v_prediction"])
+    write_recipe(recipe, tmp_path / "resolved.yaml")
+    assert read_recipe_of(DiffusionRecipe, tmp_path / "resolved.yaml") == recipe
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_a_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, change: str, said: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        read_diffusion_recipe(write(tmp_path), [change])
+        read_recipe_of(DiffusionRecipe, write(tmp_path), [change])
     assert said in str(caught.value)
 
 
 def test_a_recipe_of_another_system_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="system"):
-        read_diffusion_recipe(write(tmp_path, system="prompted"))
+    with pytest.raises(RecipeError, match="system: diffusion"):
+        read_recipe_of(DiffusionRecipe, RECIPES / "demo.yaml")
 
 
 def test_every_key_says_what_it_is() -> None:

@@ -20,7 +20,7 @@ from knowmvg.grounders.diffusion.parts import load_parts
 from knowmvg.grounders.diffusion.store import load_diffusion
 from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.training.diffusion import denoising
-from knowmvg.training.diffusion.run import train
+from knowmvg.training.run import train
 from knowmvg.training.trainer import Stopped
 
 
