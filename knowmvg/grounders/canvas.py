@@ -10,14 +10,19 @@ from knowmvg.core.records import Radiograph
 
 
 def on_canvas(image: Radiograph, side: int) -> tuple[NDArray[np.float32], Frame]:
-    """The radiograph letterboxed on a square canvas ``[side, side]`` in ``[0, 1]``, with its frame.
+    """The radiograph letterboxed on a square canvas ``[side, side]`` in ``[0, 1]``, with its frame."""
+    frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
+    return in_frame(image, frame), frame
+
+
+def in_frame(image: Radiograph, frame: Frame) -> NDArray[np.float32]:
+    """The radiograph on the canvas of a frame, in ``[0, 1]``.
 
     Grey values are stretched so that the 1st and 99th percentile of the image become 0 and 1: radiographs come with
     any window, and the collimation border and burned-in letters should not decide the contrast of the lungs.
     Padding is 0.
     """
-    frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
     step = max(1, min(image.pixels.shape) // 256)  # percentiles of a sample: a large image need not be sorted whole
     low, high = np.percentile(image.pixels[::step, ::step], (1, 99))
     canvas = frame.render(image.pixels, fill=float(low))
-    return np.clip((canvas - low) / max(high - low, 1e-6), 0, 1).astype(np.float32), frame
+    return np.clip((canvas - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)

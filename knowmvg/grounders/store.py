@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Grounder
 
@@ -21,13 +23,13 @@ SYSTEMS = {"prompted": "knowmvg.grounders.prompted.store"}
 LARGEST = 16 * 2**20  # bytes of config.json
 
 
-def load_grounder(folder: Path, device: str = "cpu") -> Grounder:
-    """Read a grounder.
+def load_grounder(folder: Path, device: str | None = None) -> Grounder:
+    """Read a grounder onto ``device``; without one, onto a GPU where torch sees one.
 
     Raises ``ModelError`` for a folder that is missing, incomplete, damaged, of another version or system.
     """
     load: Callable[[Path, str], Grounder] = _system(folder).load
-    return load(folder, device)
+    return load(folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def fingerprint(folder: Path) -> str:

@@ -40,6 +40,17 @@ class Narrator(TrainerCallback):
             )
 
 
+class AfterStep(TrainerCallback):
+    """Calls something after every optimizer step, before the step is validated or kept."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Call it."""
+        self.call()
+
+
 class CleanStop(TrainerCallback):
     """The first interrupt saves a checkpoint and stops; a second one is the system's usual."""
 

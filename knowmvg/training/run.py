@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.hardware import described, processes
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.run import train_prompted
@@ -38,9 +39,14 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     else:
         report = _silent
     report(f"machine: {described(recipe.machine)}")
-    assert isinstance(recipe, Recipe)  # the one system so far
     try:
-        train_prompted(recipe, folder, runs / "parts", report)
+        if isinstance(recipe, DiffusionRecipe):
+            from knowmvg.training.diffusion.run import train_diffusion  # diffusers takes seconds to import
+
+            train_diffusion(recipe, folder, runs / "parts", report)
+        else:
+            assert isinstance(recipe, Recipe)  # the other system
+            train_prompted(recipe, folder, runs / "parts", report)
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

@@ -18,7 +18,7 @@ from transformers import TrainingArguments
 
 from knowmvg.core.errors import OutputError, RecipeError
 from knowmvg.sources.whole_files import whole_file
-from knowmvg.training.callbacks import CleanStop, Narrator, Report
+from knowmvg.training.callbacks import AfterStep, CleanStop, Narrator, Report
 from knowmvg.training.checkpoints import WholeCheckpoints, checkpoints
 from knowmvg.training.deepspeed import checked
 from knowmvg.training.hardware import batches_a_process, device_of, processes
@@ -100,6 +100,8 @@ def fit(
     validate: Validate | None = None,
     best: str | None = None,
     machine: MachinePart | None = None,
+    after_step: Callable[[], None] | None = None,
+    beta2: float = 0.98,
 ) -> dict[str, float]:
     """Train ``task`` in place; ``task(**collated)`` gives named loss terms.
 
@@ -109,6 +111,9 @@ def fit(
 
     Of several processes each takes its share of the ``schedule.accumulate`` batches of a step, so that their number
     changes no step; the main one alone writes.
+
+    ``after_step`` is called after every optimizer step; what it changes in the task's state is in the checkpoint of
+    that step. ``beta2`` is AdamW's.
 
     Returns facts about the stage: seconds in this process, steps.
 
@@ -121,7 +126,7 @@ def fit(
     machine = machine or MachinePart()
     folder.mkdir(parents=True, exist_ok=True)
     checks = validate is not None and schedule.validate_ > 0
-    arguments = _arguments(schedule, folder, seed, machine, stage, f"eval_{best}" if checks else None)
+    arguments = _arguments(schedule, folder, seed, machine, stage, f"eval_{best}" if checks else None, beta2)
     hook = task.register_forward_hook(_unweighted_apart(weights))
     stop = CleanStop()
     with _known_reporters(machine):
@@ -131,7 +136,7 @@ def fit(
             data_collator=collate,
             train_dataset=dataset,
             eval_dataset=dataset if checks else None,
-            callbacks=[Narrator(stage, report), stop],
+            callbacks=[*([AfterStep(after_step)] if after_step else []), Narrator(stage, report), stop],
             weights=weights,
             check=validate,
         )
@@ -163,7 +168,7 @@ def fit(
 
 
 def _arguments(
-    schedule: Schedule, folder: Path, seed: int, machine: MachinePart, stage: str, metric: str | None
+    schedule: Schedule, folder: Path, seed: int, machine: MachinePart, stage: str, metric: str | None, beta2: float
 ) -> TrainingArguments:
     device = device_of(machine)
     key = stage if stage == "train" else f"{stage}.schedule"
@@ -176,7 +181,7 @@ def _arguments(
         gradient_accumulation_steps=accumulate,
         learning_rate=schedule.lr,
         weight_decay=schedule.weight_decay,
-        adam_beta2=0.98,
+        adam_beta2=beta2,
         max_grad_norm=schedule.clip,
         warmup_steps=min(schedule.warmup, schedule.steps // 2),
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(schedule.decay, schedule.decay),

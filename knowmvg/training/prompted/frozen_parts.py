@@ -74,7 +74,7 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
 
     made_once(weights, learn)
     task.load_state_dict(load_file(weights))
-    return task
+    return task.cpu()  # training has left it where it was trained
 
 
 def fitting_sam(recipe: Recipe, part: SamPart) -> LoadedSam:

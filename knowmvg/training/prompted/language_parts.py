@@ -71,7 +71,7 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
 
     made_once(weights, learn)
     model.load_state_dict(load_file(weights))
-    return model
+    return model.cpu()  # training has left it where it was trained
 
 
 def _config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfig:
