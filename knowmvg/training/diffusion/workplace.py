@@ -50,11 +50,14 @@ def open_workplace(recipe: DiffusionRecipe, parts: Path, report: Report) -> Work
     """The workplace of a recipe.
 
     Raises:
-        RecipeError: a GPU that is asked for and not there.
+        RecipeError: a GPU that is asked for and not there, or several.
         ManifestError, LeakError: studies that cannot be trained on.
     """
     gpu = torch.cuda.is_available()
     if not gpu and (recipe.device == "cuda" or recipe.precision == "bfloat16"):
         raise RecipeError("a GPU that torch can use", "none", "Use device=cpu precision=float32.")
     device = "cuda" if gpu and recipe.device != "cpu" else "cpu"
+    if device == "cuda" and torch.cuda.device_count() > 1:  # transformers would divide a batch among them
+        got = str(torch.cuda.device_count())
+        raise RecipeError("one GPU that is seen", got, "Set CUDA_VISIBLE_DEVICES=0, or device=cpu.")
     return Workplace(recipe, parts, open_studies(recipe.data, recipe.validation_studies, parts, report), device, report)

@@ -183,3 +183,10 @@ def test_adapters_on_nothing_are_refused(run: Path, fine_tuning: Path) -> None:
 def test_a_gpu_that_is_not_there_is_refused(recipe: Path) -> None:
     with pytest.raises(RecipeError, match="GPU"):
         train(recipe, ["device=cuda"], recipe.parent / "runs", silent)
+
+
+def test_several_gpus_are_refused(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    with pytest.raises(RecipeError, match="CUDA_VISIBLE_DEVICES"):
+        train(recipe, ["device=auto"], recipe.parent / "runs", silent)
