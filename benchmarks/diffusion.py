@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,35 @@ def measure(parts: DiffusionParts, settings: ReadSettings, rounds: int) -> dict[
     return found
 
 
+def full_size() -> dict[str, float]:
+    """What a UNet of Stable Diffusion 1.5 takes, counted without its weights: parameters, GFLOP, bytes of maps."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
+        vae = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+        )
+        with FlopCounterMode(display=False) as one_pass:
+            unet(torch.zeros(1, 4, 64, 64), torch.zeros(1), encoder_hidden_states=torch.zeros(1, 77, 768))
+        with FlopCounterMode(display=False) as encoding:
+            vae.encode(torch.zeros(1, 3, 512, 512))
+    sides = [64] * 5 + [32] * 5 + [16] * 5 + [8]  # of its 16 cross-attentions
+    return {
+        "unet_parameters": sum(p.numel() for p in unet.parameters()),
+        "vae_parameters": sum(p.numel() for p in vae.parameters()),
+        "unet_gflop": round(one_pass.get_total_flops() / 1e9, 1),
+        "vae_encode_gflop": round(encoding.get_total_flops() / 1e9, 1),
+        "plain_maps_bytes_of_a_phrase": 2 * 50 * 16 * 77 * 64 * 64 * 4,
+        "text_bias_bytes_of_a_phrase": 50 * sum(side**2 for side in sides) * 4,
+        "sums_bytes_of_a_phrase": 3 * sum(side**2 for side in set(sides)) * 4,
+    }
+
+
 def held_out(data: Path, split: str, wanted: int) -> Sequence[Any]:
     """The first studies of a split that have a boxed phrase."""
     found = []
@@ -195,6 +225,7 @@ def main() -> None:
             steps = {"steps": arguments.steps, "window": (arguments.steps // 5, arguments.steps)}
             settings = PRESETS["generate-to-ground"].with_changes(merge="off", words="report", **steps)
             result |= measure(demo_sized(), settings, arguments.rounds)
+            result["stable_diffusion_1_5"] = full_size()
         if arguments.model is not None:
             grounder = load_diffusion(arguments.model)
             studies = held_out(arguments.data, arguments.split, arguments.studies)

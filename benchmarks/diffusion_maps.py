@@ -156,7 +156,7 @@ def halved(settings: ReadSettings) -> ReadSettings:
 def measure_maps(
     parts: DiffusionParts, settings: ReadSettings, studies: Sequence[Study], merged: int, seeds: int
 ) -> dict[str, object]:
-    """Read-outs at equal passes, true and other phrases, trained and random; merging on the first ``merged`` studies."""
+    """Read-outs at equal passes, true and other phrases, trained and random; merging on ``merged`` of the studies."""
     attention = settings.with_changes(read="attention", merge="off")
     compared = halved(attention).with_changes(read="attention_and_noise")
     reads = {

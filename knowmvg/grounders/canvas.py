@@ -25,4 +25,5 @@ def in_frame(image: Radiograph, frame: Frame) -> NDArray[np.float32]:
     step = max(1, min(image.pixels.shape) // 256)  # percentiles of a sample: a large image need not be sorted whole
     low, high = np.percentile(image.pixels[::step, ::step], (1, 99))
     canvas = frame.render(image.pixels, fill=float(low))
-    return np.clip((canvas - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    stretched: NDArray[np.float32] = np.clip((canvas - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    return stretched

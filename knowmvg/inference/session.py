@@ -11,6 +11,7 @@ from knowmvg.core.errors import ModelError, ReportError
 from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
+from knowmvg.inference.loading import load_grounder
 from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.report import read_report, read_report_file
 
@@ -25,8 +26,6 @@ def load(folder: str | Path | None = None) -> Session:
     Raises:
         ModelError: the folder is missing, incomplete or of another version.
     """
-    from knowmvg.grounders.store import load_grounder  # torch takes seconds to import
-
     return Session(load_grounder(DEMO_MODEL if folder is None else Path(folder)))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from knowmvg.core.boxes import FloatArray
 from knowmvg.core.errors import ModelError
 from knowmvg.core.frames import Frame
-from knowmvg.core.grounder import Query
+from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.maps import EvidenceMap, MapKind
-from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, Phrase, Radiograph, Region, Study
+from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, Radiograph, Region, Study
 from knowmvg.grounders.canvas import in_frame
 from knowmvg.grounders.diffusion.merging import stretched
 from knowmvg.grounders.diffusion.parts import DiffusionParts
@@ -24,14 +24,11 @@ from knowmvg.grounders.diffusion.regions import boxes_of
 from knowmvg.grounders.diffusion.settings import ReadSettings
 from knowmvg.grounders.versions import software_versions
 
-ReportReader: TypeAlias = Callable[[str], Sequence[Phrase]]
-"""A report to its diagnostic phrases."""
-
 NO_WORD = "The phrase has no word that names a finding or a place, so that there is nothing to look for."
 
 
 class DiffusionGrounder:
-    """Generate to Ground and its relatives (core.grounder.MapGrounder).
+    """Generate to Ground and its relatives (core.grounder.MapGrounder, ReadingGrounder).
 
     Args:
         parts: the diffusion model.
@@ -96,9 +93,14 @@ class DiffusionGrounder:
 
     def with_maps(self) -> DiffusionGrounder:
         """This grounder with maps in its evidence; it shares the text biases that are known already."""
-        if self.mapped:
-            return self
-        made = DiffusionGrounder(self.parts, self.settings, self.name, self.reader, mapped=True)
+        return self if self.mapped else self._as(self.reader, mapped=True)
+
+    def with_reader(self, reader: ReportReader) -> DiffusionGrounder:
+        """This grounder with a reader of reports (core.grounder.ReadingGrounder)."""
+        return self._as(reader, self.mapped)
+
+    def _as(self, reader: ReportReader | None, mapped: bool) -> DiffusionGrounder:
+        made = DiffusionGrounder(self.parts, self.settings, self.name, reader, mapped)
         made.phrases = self.phrases
         return made
 

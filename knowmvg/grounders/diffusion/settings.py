@@ -23,7 +23,7 @@ MAX_STEPS = 1000
 
 
 class ReadSettings(BaseModel):
-    """The settings of a read-out, checked.
+    """The settings of a read-out, checked; docs/diffusion.md says what each is.
 
     Args:
         read: what the map is made of: the cross-attention; the norm of the difference that the phrase makes to the

@@ -6,7 +6,6 @@ its place and moved there when it is whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Collection
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg.core.errors import ModelError
-from knowmvg.grounders.diffusion.grounder import DiffusionGrounder, ReportReader
+from knowmvg.grounders.diffusion.grounder import DiffusionGrounder
 from knowmvg.grounders.diffusion.parts import PARTS, RECORD, DiffusionParts, load_parts, save_parts
 from knowmvg.grounders.diffusion.settings import ReadSettings, read_settings
 
@@ -57,25 +56,8 @@ def save_diffusion(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def diffusion_fingerprint(folder: Path) -> str:
-    """SHA-256 of the model's files, the same for copies; a card beside them does not count.
-
-    Raises ``ModelError`` for a folder that is missing or incomplete.
-    """
-    _config(folder)
-    state = hashlib.sha256()
-    inside = [path for part in PARTS for path in (folder / part).rglob("*") if path.is_file()]
-    for path in sorted([folder / CONFIG, folder / RECORD, *inside]):
-        try:
-            digest = hashlib.sha256(path.read_bytes()).digest()
-        except OSError as error:
-            raise ModelError(f"a model folder with {path.name}", f"none in {folder}", TODO) from error
-        state.update(path.relative_to(folder).as_posix().encode() + b"\0" + digest)
-    return state.hexdigest()
-
-
-def load_diffusion(folder: Path, device: str = "cpu", reader: ReportReader | None = None) -> DiffusionGrounder:
-    """Read a grounder; ``reader`` names the phrases of a report for ``ground`` (``DiffusionGrounder``).
+def load_diffusion(folder: Path, device: str = "cpu") -> DiffusionGrounder:
+    """Read a grounder; it has no reader of reports yet (``DiffusionGrounder.with_reader``).
 
     Raises ``ModelError`` for a folder that is missing, incomplete, damaged or of another version.
     """
@@ -83,7 +65,20 @@ def load_diffusion(folder: Path, device: str = "cpu", reader: ReportReader | Non
     if not isinstance(config.get("name"), str) or "read" not in config:
         raise ModelError(f"name and read in {folder / CONFIG}", "one of them missing", TODO)
     settings = read_settings(config["read"])
-    return DiffusionGrounder(load_parts(folder, device=device), settings, config["name"], reader)
+    return DiffusionGrounder(load_parts(folder, device=device), settings, config["name"])
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that make the model, those of parts on the hub left out, in order; a card beside them is none.
+
+    Raises ``ModelError`` for a folder that is missing or of another version.
+    """
+    _config(folder)
+    inside = [path for part in PARTS for path in (folder / part).rglob("*") if path.is_file()]
+    return sorted([folder / CONFIG, folder / RECORD, *inside])
+
+
+load = load_diffusion  # by this name grounders.store asks
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def open_workplace(recipe: DiffusionRecipe, parts: Path, report: Report) -> Work
     """The workplace of a recipe.
 
     Raises:
-        RecipeError: a GPU that is asked for and not there.
+        RecipeError: a GPU that is asked for and not there, or several.
         ManifestError, LeakError: studies that cannot be trained on.
     """
     device = device_of(recipe.machine)

@@ -13,7 +13,7 @@ from knowmvg.core.errors import ModelError
 from knowmvg.grounders.diffusion import parts as parts_module
 from knowmvg.grounders.diffusion.parts import Source, load_parts, save_parts
 from knowmvg.grounders.diffusion.settings import PRESETS
-from knowmvg.grounders.diffusion.store import diffusion_fingerprint, load_diffusion, save_diffusion
+from knowmvg.grounders.diffusion.store import files_of, load, load_diffusion, save_diffusion
 from knowmvg.grounders.diffusion.text import TextRecipe, load_encoder
 
 TEXTS = ["small left pleural effusion", ""]
@@ -174,13 +174,20 @@ def test_a_model_folder(made, tmp_path):
     same(made["unshuffled"], read.parts, atol=5e-3)
     assert json.loads((folder / "config.json").read_text())["training"] == {"steps": 3}
     assert (folder / "card.md").read_text() == "a card"
-    first = diffusion_fingerprint(folder)
-    (folder / "card.md").write_text("another card")
-    shutil.copytree(folder, tmp_path / "copy")
-    assert diffusion_fingerprint(tmp_path / "copy") == first
+    assert load(folder, "cpu").name == "tiny"
+    files = files_of(folder)
+    told = [path.relative_to(folder).as_posix() for path in files]
+    assert {"config.json", "parts.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json"} <= set(told)
+    assert "card.md" not in told
+    assert told == [path.relative_to(tmp_path / "copy").as_posix() for path in files_of(copied(folder, tmp_path))]
     save_diffusion(made["vae"], PRESETS["generate-to-ground"], "tiny", folder)
-    assert diffusion_fingerprint(folder) != first
+    assert set(files_of(folder)) - set(files) == {folder / "vae" / "diffusion_pytorch_model.safetensors"}
     assert not list(tmp_path.glob("*.partial"))
+
+
+def copied(folder, place):
+    shutil.copytree(folder, place / "copy")
+    return place / "copy"
 
 
 DAMAGE = {

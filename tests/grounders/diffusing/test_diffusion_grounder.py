@@ -6,7 +6,7 @@ import tiny_diffusion
 import torch
 
 from knowmvg.core.errors import ModelError
-from knowmvg.core.grounder import MapGrounder, Query
+from knowmvg.core.grounder import MapGrounder, Query, ReadingGrounder
 from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, Study
 from knowmvg.evaluation.map_scores import score_maps
@@ -15,6 +15,7 @@ from knowmvg.evaluation.samples import Protocol
 from knowmvg.grounders.diffusion.grounder import NO_WORD, DiffusionGrounder, frame_of, seen_cells
 from knowmvg.grounders.diffusion.settings import PRESETS, ReadSettings, read_settings
 from knowmvg.inference.answering import NamedBy
+from knowmvg.inference.loading import able_to_name
 from knowmvg.sources.report import read_report
 
 SMALL = ReadSettings(steps=3, window=(1, 3), rows=6, bias_guidance=2)
@@ -99,7 +100,8 @@ def test_a_phrase_without_a_word_to_look_for(parts):
         one.ground_phrases([study(0)], [])
 
 
-def test_ground_places_what_the_reader_reads_as_present(parts):
+def test_ground_places_what_the_reader_reads_as_present(parts, fake_grounder):
+    fake = fake_grounder()
     (answer,) = grounder(parts).ground([study(0)])
     assert [p.finding for p in answer.phrases] == ["pleural effusion", "nodule"]
     assert all(p.assertion is Assertion.PRESENT and p.boxes for p in answer.phrases)
@@ -107,6 +109,9 @@ def test_ground_places_what_the_reader_reads_as_present(parts):
     without = DiffusionGrounder(parts, SMALL, "tiny")
     with pytest.raises(ModelError, match="reader"):
         without.ground([study(0)])
+    assert isinstance(without, ReadingGrounder)
+    assert able_to_name(without).ground([study(0)]) == [answer]
+    assert able_to_name(fake) is fake
 
 
 def test_boxes_lie_in_the_image_and_as_many_as_asked_for(parts):

@@ -17,7 +17,7 @@ from tiny_recipe import TINY, write
 from knowmvg.core.errors import RecipeError
 from knowmvg.core.grounder import Query
 from knowmvg.grounders.diffusion.parts import load_parts
-from knowmvg.grounders.diffusion.store import load_diffusion
+from knowmvg.grounders.store import load_grounder
 from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.training.diffusion import denoising
 from knowmvg.training.run import train
@@ -58,7 +58,7 @@ def test_a_run_leaves_a_grounder_and_its_facts(run: Path, recipe: Path) -> None:
     data = recipe.parent / "data"
     study = next(load_study(data, row) for row in read_rows(data, "test") if any(p.boxes for p in row.phrases))
     phrase = next(label.phrase for label in study.labels if len(label.boxes))
-    (answer,) = load_diffusion(run / "model").ground_phrases([study], [[Query(phrase)]])
+    (answer,) = load_grounder(run / "model").ground_phrases([study], [[Query(phrase)]])
     assert answer.model == "tiny"
     assert answer.phrases[0].text == phrase.text
 
