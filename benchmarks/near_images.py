@@ -141,9 +141,7 @@ def show(result: dict[str, Any]) -> None:
     """Prints the tables."""
     least = result["nearest_other"]
     flagged = f"{result['pairs_flagged']} of {result['pairs']:,} pairs flagged"
-    print(
-        f"{result['images']} images of as many patients: {flagged} (at most {result['most_bits']} bits of {ALL_BITS})"
-    )
+    print(f"{result['images']} images of as many patients: {flagged}, at most {result['most_bits']} bits of {ALL_BITS}")
     print(f"nearest other image {least['least']} bits, median {least['median']:.0f}")
     print(f"{'copy':36}{'found':>8}{'median bits':>13}{'most':>6}")
     for name, row in result["copies"].items():

@@ -8,19 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import near_images
 from tests.sources.data_folders import row, write_folder
-
-BENCHMARK = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def near_images(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARK))
-    import near_images
-
-    yield near_images
-    sys.modules.pop("near_images")
-
 
 def pictures(folder: Path, count: int) -> list[Path]:
     """Smooth pictures that differ from each other."""
@@ -33,7 +22,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def test_copies_are_found_and_others_are_not(near_images, tmp_path):
+def test_copies_are_found_and_others_are_not(tmp_path):
     result = near_images.measure(pictures(tmp_path / "images", 6), 4)
     assert (result["images"], result["pairs"], result["pairs_flagged"], result["images_flagged"]) == (6, 15, 0, 0)
     assert result["nearest_other"]["least"] > result["most_bits"]
@@ -44,20 +33,20 @@ def test_copies_are_found_and_others_are_not(near_images, tmp_path):
     assert result["copies"]["mirrored"]["found"] == 0.0
 
 
-def test_two_patients_with_one_image_are_a_false_alarm(near_images, tmp_path):
+def test_two_patients_with_one_image_are_a_false_alarm(tmp_path):
     files = pictures(tmp_path / "images", 3)
     result = near_images.measure([*files, files[0]], 1)
     assert (result["pairs_flagged"], result["images_flagged"]) == (1, 2)
     assert result["false_alarm_rate"] == pytest.approx(1 / 6)
 
 
-def test_one_image_a_patient_is_taken(near_images, tmp_path):
+def test_one_image_a_patient_is_taken(tmp_path):
     rows = [row(f"s{k}", f"p{k // 2}", "train", f"images/{k}.png") for k in range(6)]
     folder = write_folder(tmp_path / "data", rows)
     assert [path.name for path in near_images.one_a_patient(folder, 2)] == ["0.png", "2.png"]
 
 
-def test_the_figures_are_written(near_images, tmp_path, monkeypatch, capsys):
+def test_the_figures_are_written(tmp_path, monkeypatch, capsys):
     pictures(tmp_path / "images", 3)
     out = tmp_path / "out.json"
     command = ["near_images.py", "--folder", str(tmp_path / "images"), "--copies", "1", "--json", str(out)]
