@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks import near_images
 from tests.sources.data_folders import row, write_folder
 
+
 def pictures(folder: Path, count: int) -> list[Path]:
     """Smooth pictures that differ from each other."""
     folder.mkdir()
