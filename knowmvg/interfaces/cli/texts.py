@@ -134,6 +134,6 @@ def _show(written: TextFolder, left_out: Counter[str], asked: Asked | None, plac
         console.out().print(line, markup=False, soft_wrap=True)
         left_out.update({f"without a usable answer ({kind})": number for kind, number in asked.unusable.items()})
     if not any(count.boxes for count in written.counts.values()):
-        console.show_warnings(["no text of this mode names a finding with boxes: there is nothing to ground"])
+        console.show_warnings(["No text of this mode names a finding with boxes: there is nothing to ground."])
     what = "left out, or a category without its description" if asked is not None else "left out"
     console.show_warnings(f"{what}: {number:,} {kind}" for kind, number in left_out.items())
