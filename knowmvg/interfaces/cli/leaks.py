@@ -76,7 +76,12 @@ def leaks(
         write_lines(out, [json.dumps([asdict(leak) for leak in found.found], indent=2)])
     counted = found.found if strict else found.severe
     if counted:
-        raise LeakError(*refusal(counted, "Divide the data anew: knowmvg splits FOLDER --ratio 7:1:2."))
+        todo = "Divide the data anew: knowmvg splits FOLDER --ratio 7:1:2."
+        if other is not None:
+            todo = (
+                "Keep them out of training: knowmvg splits FOLDER --ids with lists that leave them out, --rest unused."
+            )
+        raise LeakError(*refusal(counted, todo))
 
 
 def _listed(text: str) -> list[str]:
