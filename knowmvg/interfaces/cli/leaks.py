@@ -79,7 +79,7 @@ def leaks(
         todo = "Divide the data anew: knowmvg splits FOLDER --ratio 7:1:2."
         if other is not None:
             todo = (
-                "Keep them out of training: knowmvg splits FOLDER --ids with lists that leave them out, --rest unused."
+                "Keep them out of training: knowmvg splits FOLDER with --rest unused and --ids of lists without them."
             )
         raise LeakError(*refusal(counted, todo))
 
