@@ -93,13 +93,16 @@ def ending(work: Callable[[], None]) -> int:
     try:
         work()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(bool(end.code))
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        if code == INTERRUPTED:  # so typer ends at Ctrl-C, without a word
+            _show_interrupted()
+        return code
     except KnowmvgError as error:
         _show_traceback()
         console.show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        console.err().print("knowmvg: interrupted; nothing half-written was left")
+        _show_interrupted()
         return INTERRUPTED
     except Exception as error:
         _show_traceback()
@@ -108,6 +111,11 @@ def ending(work: Callable[[], None]) -> int:
         console.err().print(Text(words, "bold red"))
         return UNEXPECTED
     return 0
+
+
+def _show_interrupted() -> None:
+    words = "interrupted; no result is half-written. The same command goes on where it can, else it starts again."
+    console.err().print(f"knowmvg: {words}")
 
 
 def _show_traceback() -> None:
