@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 from knowmvg.core.errors import KnowmvgError, ModelError
 from knowmvg.grounders.backbones.chat import ChatTokenizer
 from knowmvg.grounders.backbones.pictures import Pictures
+from knowmvg.grounders.backbones.quantized import four_bit
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
 from knowmvg.nn.backbones.family import FAMILIES, Family
@@ -81,6 +82,7 @@ def load_backbone(part: BackbonePart, device: torch.device | str = "cpu") -> Loa
             dtype=getattr(torch, part.dtype),
             use_safetensors=True,
             trust_remote_code=False,
+            **four_bit(part, device),
         )
         prompt_end = tokenizer.prompt("x")[-1] if family.prefix_block else None
         vlm = Backbone(model, tokenizer.image_length, prompt_end)
