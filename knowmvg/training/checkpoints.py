@@ -56,6 +56,7 @@ class WholeCheckpoints(Trainer):
             _to_disk(path)
         shutil.rmtree(place, ignore_errors=True)  # of a run that was taken up before it
         written.rename(place)
+        written.parent.rmdir()
         _to_disk(place.parent)
         kept = {place.name, f"checkpoint-{self.state.best_global_step or self.state.global_step}"}
         earlier = [path for path in checkpoints(place.parent) if path.name not in kept]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.training.hardware import device_of
+from knowmvg.training.recipe_parts import MachinePart
 
 LARGEST = 2**20  # bytes of a configuration
 GIVEN = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
@@ -31,9 +33,20 @@ def read_config(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def checked(path: Path) -> dict[str, Any]:
-    """A configuration for a run. Raises ``RecipeError`` as ``read_config`` does, and where DeepSpeed is missing."""
-    config = read_config(path)
+def checked(machine: MachinePart) -> dict[str, Any] | None:
+    """The configuration of a run, or ``None`` for a run without DeepSpeed.
+
+    Weights keep their precision: half for a frozen base, single for what is trained. ``precision: bf16`` is DeepSpeed's
+    autocast, not its ``bf16`` section, which would train the box decoder in half precision.
+
+    Raises ``RecipeError`` as ``read_config`` does, and where DeepSpeed is missing.
+    """
+    if machine.deepspeed is None:
+        return None
+    config = read_config(machine.deepspeed)
+    if device_of(machine).type == "cpu":  # transformers leaves DeepSpeed out there, and says nothing
+        raise RecipeError("a GPU for machine.deepspeed", "a CPU", "Leave it out: machine.deepspeed=null.")
     if find_spec("deepspeed") is None:
         raise RecipeError("DeepSpeed", "none installed", "Install it: pip install 'knowmvg[deepspeed]'.")
-    return config
+    autocast = {"enabled": machine.precision == "bf16", "dtype": "bfloat16"}
+    return {"torch_autocast": autocast, **config}

@@ -42,6 +42,7 @@ class _Terms(WholeCheckpoints):
         self.model_accepts_loss_kwargs = False
         self.control: Any
         self._seen: list[dict[str, Tensor]] = []
+        self._sums: dict[str, tuple[float, int]] = {}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """The data sets of this package come in random order already, and draw neighbours together."""
@@ -54,27 +55,47 @@ class _Terms(WholeCheckpoints):
         total = torch.stack([self.weights[n] * terms[n].float() for n in terms if self.weights.get(n)]).sum()
         if not bool(torch.isfinite(total)):
             raise FloatingPointError(f"the loss is not finite: { {k: float(v.detach()) for k, v in terms.items()} }")
-        self._seen.append({name: value.detach() for name, value in terms.items()})
+        self._seen.append({"": total.detach(), **{name: value.detach() for name, value in terms.items()}})
         return (total, terms) if return_outputs else total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        super().log(dict(logs) | self._means(), start_time)
+        if "loss" in logs:  # the mean since the last log, as the terms are, also where a run was broken off between
+            terms = self._means()
+            logs = {**logs, "loss": terms.pop(""), **{f"loss_{name}": value for name, value in terms.items()}}
+        super().log(logs, start_time)
+
+    def _added(self) -> dict[str, tuple[float, int]]:
+        """Sum and number of each term since the last log, in this process."""
+        for terms in self._seen:
+            for name, value in terms.items():
+                total, count = self._sums.get(name, (0.0, 0))
+                self._sums[name] = total + float(value), count + 1
+        self._seen.clear()
+        return self._sums
 
     def _means(self) -> dict[str, float]:
         """The mean of each term since the last log, over the batches of all processes that had it."""
-        sums: dict[str, tuple[float, int]] = {}
-        for terms in self._seen:
-            for name, value in terms.items():
-                total, count = sums.get(name, (0.0, 0))
-                sums[name] = total + float(value), count + 1
-        self._seen.clear()
-        everywhere: list[Any] = [sums]
+        everywhere: list[Any] = [self._added()]
         if distributed.is_initialized():  # they need not have the same terms: a batch may be without a box
             everywhere = [None] * distributed.get_world_size()
-            distributed.all_gather_object(everywhere, sums)
+            distributed.all_gather_object(everywhere, self._added())
+        self._sums = {}
         names = dict.fromkeys(name for part in everywhere for name in part)
         found = {name: [part[name] for part in everywhere if name in part] for name in names}
-        return {f"loss_{name}": sum(t for t, _ in parts) / sum(c for _, c in parts) for name, parts in found.items()}
+        return {name: sum(t for t, _ in parts) / sum(c for _, c in parts) for name, parts in found.items()}
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Beside the random states: what the next log is to add to."""
+        super()._save_rng_state(output_dir)
+        path = Path(output_dir) / f"terms-{self.args.process_index}.json"
+        path.write_text(json.dumps(self._added()), encoding="utf-8")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        path = Path(checkpoint or "") / f"terms-{self.args.process_index}.json"
+        if checkpoint is not None and path.is_file():
+            sums = json.loads(path.read_text(encoding="utf-8"))
+            self._sums = {name: (total, count) for name, (total, count) in sums.items()}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         assert self.check is not None
@@ -195,7 +216,7 @@ def _arguments(
         seed=seed,
         data_seed=seed,
         use_cpu=device.type == "cpu",
-        bf16=machine.precision == "bf16",
+        bf16=machine.precision == "bf16" and machine.deepspeed is None,
         remove_unused_columns=False,
         label_names=[],
         report_to=list(machine.report_to),
@@ -206,7 +227,7 @@ def _arguments(
         average_tokens_across_devices=False,
         ddp_broadcast_buffers=False,
         ddp_timeout=12 * HOURS,
-        deepspeed=None if machine.deepspeed is None else checked(machine.deepspeed),
+        deepspeed=checked(machine),
     )
     if arguments.world_size != processes().world:
         got = f"{arguments.world_size} that found each other"

@@ -20,6 +20,7 @@ from knowmvg.grounders.backbones.chat import ChatTokenizer
 from knowmvg.grounders.backbones.faces import faces, family_at
 from knowmvg.grounders.backbones.pictures import Pictures
 from knowmvg.grounders.backbones.place import place_of
+from knowmvg.grounders.backbones.quantized import four_bit
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
 from knowmvg.nn.backbones.lora import add_lora
@@ -99,7 +100,7 @@ def load_backbone(
         config, family = family_at(place, part)
         tokenizer, pictures = faces(place, part, config, family)
         kind = AutoModelForCausalLM if family.text_only else AutoModelForImageTextToText
-        weights = {} if part.gguf is not None else {"use_safetensors": True}
+        weights = {} if part.gguf is not None else {"use_safetensors": True, **four_bit(part, device)}
         model = kind.from_pretrained(
             place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
         )

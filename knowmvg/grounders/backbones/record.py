@@ -39,6 +39,9 @@ class BackbonePart(BaseModel):
     """commit, tag or branch of a hub id; name a commit to get the same weights for ever"""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """precision of the frozen base; what is trained is single precision. On a CPU use float32"""
+    four_bit: bool = False
+    """hold the decoder's frozen linear layers in four bits (NF4; Dettmers et al., 2023) and compute in `dtype`; needs
+    the extra `quantized`. The vision tower, the embedding and the output layer stay in `dtype`"""
     lora: LoraPart | None = LoraPart()
     """adapters, or null for none"""
     rows: Literal["box", "all"] = "box"

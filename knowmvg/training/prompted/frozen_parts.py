@@ -117,7 +117,7 @@ def _cached(work: Workplace, stage: str, encoder: torch.nn.Module, identity: str
             machine.cache or work.parts / "frozen",
             folder / "images.json",
             studies.folder,
-            [*studies.train, *studies.valid],
+            [*(studies.train if work.recipe.augment is None else ()), *studies.valid],
             encoder,
             identity,
             work.recipe.image_encoder.canvas,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,32 @@ class DrawnBatches(Dataset[DrawnBatch]):
         return self.length
 
     def __getitem__(self, index: int) -> DrawnBatch:
-        return [self.examples[i] for i in self.batches[index]], self.spoken[index] if self.spoken else []
+        return [self._example(i, index) for i in self.batches[index]], self.spoken[index] if self.spoken else []
+
+    def _example(self, index: int, batch: int) -> Example:
+        return self.examples[index]
+
+
+class AugmentedBatches(DrawnBatches):
+    """The same draws with images changed anew in each; ``redrawn`` gives example ``i`` as a generator changes it.
+
+    Batch ``i`` depends on the seed and ``i`` alone here too.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        seed: int,
+        length: int,
+        batch: int,
+        spoken: int,
+        redrawn: Callable[[int, np.random.Generator], Example],
+    ) -> None:
+        super().__init__(examples, seed, length, batch, spoken)
+        self.seed, self.redrawn = seed, redrawn
+
+    def _example(self, index: int, batch: int) -> Example:
+        return self.redrawn(int(index), np.random.default_rng([self.seed, 6, batch, index]))
 
 
 class GroundingTask(nn.Module):
@@ -85,8 +110,11 @@ class GroundingTask(nn.Module):
         grounder, cache, tokens = self._parts
         examples = [example for drawn, _ in batches for example in drawn]
         spoken = [report for _, reports in batches for report in reports]
-        ids = [example.id for example in examples]
-        batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
+        if examples[0].canvas is not None:  # changed in this draw: no cache holds its features
+            batch = grounder.collate(examples)
+        else:
+            ids = [example.id for example in examples]
+            batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
