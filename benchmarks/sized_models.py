@@ -1,9 +1,9 @@
 """KnowMVG on LLaVA and SAM of the real classes, at any size, with random weights that are drawn where they are used.
 
-Nothing is read from a hub or a disk. ``full`` has the sizes of LLaVA-1.5-7B (LLaMA 7B, CLIP ViT-L/14 at 336 pixels) and
-SAM ViT-H. ``proportional`` has the same ratios: every width is an eighth, every depth of a transformer a quarter and the
-canvas half of it, the 576 image tokens are LLaVA's; SAM's decoder keeps both its layers, so that what KnowMVG adds
-weighs more than at full size. ``smallest`` is for a test.
+Nothing is read from a hub or a disk. ``full`` has the sizes of LLaVA-1.5-7B (LLaMA 7B, CLIP ViT-L/14 at 336 pixels)
+and SAM ViT-H. ``proportional`` has the same ratios: every width is an eighth, every depth of a transformer a quarter
+and the canvas half of it, the 576 image tokens are LLaVA's; SAM's decoder keeps both its layers, so that what KnowMVG
+adds weighs more than at full size. ``smallest`` is for a test.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ def build_backbone(size: Size, device: torch.device, dtype: torch.dtype, checkpo
     width, layers, heads = size.language
     tower, deep, eyes = size.tower
     text = LlamaConfig(
-        vocab_size=size.vocabulary, hidden_size=width, intermediate_size=round(width * 2.6875), num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=4096, tie_word_embeddings=False,
+        vocab_size=size.vocabulary, hidden_size=width, intermediate_size=round(width * 2.6875),
+        num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
+        max_position_embeddings=4096, tie_word_embeddings=False,
     )  # fmt: skip
     vision = CLIPVisionConfig(
         hidden_size=tower, intermediate_size=4 * tower, num_hidden_layers=deep, num_attention_heads=eyes,
