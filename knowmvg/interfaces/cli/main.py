@@ -19,6 +19,7 @@ from knowmvg.interfaces.cli.ablate import ablate
 from knowmvg.interfaces.cli.card import card
 from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
+from knowmvg.interfaces.cli.doctor import doctor
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.kg import kg
@@ -73,6 +74,7 @@ app.command("splits", rich_help_panel="Prepare data")(splits)
 app.command("texts", rich_help_panel="Prepare data")(texts)
 app.command("leaks", rich_help_panel="Prepare data")(leaks)
 app.add_typer(kg, name="kg", rich_help_panel="Prepare data")
+app.command("doctor", rich_help_panel="Make and measure a model")(doctor)
 app.command("train", rich_help_panel="Make and measure a model")(train)
 app.command("evaluate", rich_help_panel="Make and measure a model")(evaluate)
 app.command("compare", rich_help_panel="Make and measure a model")(compare)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from safetensors.torch import load_file
 
@@ -36,22 +38,12 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
         return fitting_sam(recipe, recipe.sam)
     folder = work.folder("segmenter")
     folder.mkdir(parents=True, exist_ok=True)
-    classes = sorted({name for row in work.masked.train for name, _ in structures(row)})
-    torch.manual_seed(recipe.parts_seed)
-    encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
-    task = SegmenterTask(encoder, build_segmenter(prompt_config(recipe)), len(classes))
+    classes = classes_of(work)
+    task = blank_segmenter(recipe, classes)
     weights, device = folder / "segmenter.safetensors", device_of(recipe.machine)
 
     def learn() -> None:
-        images = PromptedImages(
-            work.masked.folder,
-            work.masked.train,
-            classes,
-            recipe.image_encoder.canvas,
-            part.prompts,
-            recipe.parts_seed,
-            part.schedule.steps * part.schedule.batch * part.schedule.accumulate,
-        )
+        images = prompted_images(work, classes)
         with timed(folder, "segmenter"):
             fit(
                 task,
@@ -75,6 +67,32 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
     made_once(weights, learn)
     task.load_state_dict(load_file(weights))
     return task.cpu()  # training has left it where it was trained
+
+
+def classes_of(work: Workplace) -> list[str]:
+    """The classes of all structures with masks."""
+    return sorted({name for row in work.masked.train for name, _ in structures(row)})
+
+
+def blank_segmenter(recipe: Recipe, classes: Sequence[str]) -> SegmenterTask:
+    """The CPU-size image encoder, prompt encoder and mask decoder before they have seen anything."""
+    torch.manual_seed(recipe.parts_seed)
+    encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
+    return SegmenterTask(encoder, build_segmenter(prompt_config(recipe)), len(classes))
+
+
+def prompted_images(work: Workplace, classes: Sequence[str]) -> PromptedImages:
+    """What they learn from, in the order of the run."""
+    recipe, schedule = work.recipe, work.recipe.segmenter.schedule
+    return PromptedImages(
+        work.masked.folder,
+        work.masked.train,
+        classes,
+        recipe.image_encoder.canvas,
+        recipe.segmenter.prompts,
+        recipe.parts_seed,
+        schedule.steps * schedule.batch * schedule.accumulate,
+    )
 
 
 def fitting_sam(recipe: Recipe, part: SamPart) -> LoadedSam:

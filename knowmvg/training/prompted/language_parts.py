@@ -46,8 +46,7 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
     recipe, part = work.recipe, work.recipe.language
     folder = work.folder("language")
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.parts_seed)
-    model = LanguageModel(_config(recipe, tokenizer))
+    model = blank_language(recipe, tokenizer)
     weights = folder / "language.safetensors"
 
     def learn() -> None:
@@ -74,8 +73,10 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
     return model.cpu()  # training has left it where it was trained
 
 
-def _config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfig:
-    return LanguageModelConfig(
+def blank_language(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModel:
+    """The CPU-size language model before it has read anything."""
+    torch.manual_seed(recipe.parts_seed)
+    config = LanguageModelConfig(
         vocabulary=len(tokenizer),
         width=recipe.language.width,
         layers=recipe.language.layers,
@@ -85,6 +86,7 @@ def _config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfi
         image_tokens=recipe.language.image_tokens,
         image_token_id=tokenizer.image,
     )
+    return LanguageModel(config)
 
 
 def backbone_of(recipe: Recipe) -> LoadedBackbone | None:
