@@ -32,7 +32,10 @@ from knowmvg.nn.diffusion.latents import Latents, load_latents
 FORMAT = "knowmvg.diffusion-parts/1"
 RECORD = "parts.json"
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
-FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.bin")
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
+OLD_FILES = "*.bin"  # read of a text encoder alone
+OTHERS = ("*.fp16.*", "*non_ema*")  # further copies of the same weights, gigabytes of them
+WEIGHTED = ("text_encoder", "unet", "vae")
 UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -238,7 +241,7 @@ def _folders(sources: Mapping[str, Source]) -> tuple[dict[str, Path], dict[str, 
             root = Path(source.name)
             known[part] = source
         else:
-            root = _snapshot(source)
+            root = _snapshot(part, source)
             known[part] = replace(source, revision=root.name)
         folders[part] = root / source.subfolder if source.subfolder else root
         if not folders[part].is_dir():
@@ -247,22 +250,32 @@ def _folders(sources: Mapping[str, Source]) -> tuple[dict[str, Path], dict[str, 
     return folders, known
 
 
-def _snapshot(source: Source) -> Path:
-    """The files of a hub id: those that are there already, or else from the hub."""
-    patterns = [f"{source.subfolder}/{each}" for each in FILES] if source.subfolder else list(FILES)
+def _snapshot(part: str, source: Source) -> Path:
+    """The files of a part with a hub id: those that are there already, or else from the hub."""
+    wanted = (*FILES, OLD_FILES) if part == "text_encoder" else FILES
+    patterns = [f"{source.subfolder}/{each}" if source.subfolder else each for each in wanted]
     for offline in (True, False):
         try:
             root = snapshot_download(
-                source.name, revision=source.revision, allow_patterns=patterns, local_files_only=offline
+                source.name,
+                revision=source.revision,
+                allow_patterns=patterns,
+                ignore_patterns=list(OTHERS),
+                local_files_only=offline,
             )
         except Exception as error:  # network, hub and cache have classes of their own
             if offline:
                 continue
             todo = "Check the name and the connection, or name a local folder."
             raise ModelError(f"a folder or an id on the hub: {source.name}", _reason(error), todo) from error
-        if not offline or any((Path(root) / (source.subfolder or "")).glob("*.json")):
+        if not offline or _is_there(part, Path(root) / (source.subfolder or "")):
             return Path(root)
     raise AssertionError("unreachable")
+
+
+def _is_there(part: str, folder: Path) -> bool:
+    weights = [*folder.glob("*.safetensors"), *folder.glob(OLD_FILES)]
+    return any(folder.glob("*.json")) and (part not in WEIGHTED or bool(weights))
 
 
 def _reason(error: Exception) -> str:
