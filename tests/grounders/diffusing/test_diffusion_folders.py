@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, RobertaConfig, RobertaModel
 
 from knowmvg.core.errors import ModelError
-from knowmvg.grounders.diffusion import parts as parts_module
+from knowmvg.grounders.diffusion import origins
 from knowmvg.grounders.diffusion.parts import Source, load_parts, save_parts
 from knowmvg.grounders.diffusion.settings import PRESETS
 from knowmvg.grounders.diffusion.store import files_of, load, load_diffusion, save_diffusion
@@ -75,7 +75,7 @@ def test_parts_from_elsewhere_by_id_with_their_commit(made, layout, tmp_path, mo
         assert "*.fp16.*" in ignore_patterns
         return str(hub[name])
 
-    monkeypatch.setattr(parts_module, "snapshot_download", snapshot)
+    monkeypatch.setattr(origins, "snapshot_download", snapshot)
     instead = {"unet": Source("someone/tuned", "unet_ema"), "text_encoder": Source("someone/words")}
     read = load_parts(layout, instead=instead, text=made["vae"].text)
     same(made["vae"], read)
@@ -106,7 +106,7 @@ def test_what_is_not_there_as_a_whole_is_asked_of_the_hub(made, layout, tmp_path
             made["vae"].unet.save_pretrained(folder / "unet_ema")
         return str(folder)
 
-    monkeypatch.setattr(parts_module, "snapshot_download", snapshot)
+    monkeypatch.setattr(origins, "snapshot_download", snapshot)
     same(made["vae"], load_parts(layout, instead={"unet": Source("a/b", "unet_ema")}, text=made["vae"].text))
     assert asked == [True, False]
 
@@ -115,7 +115,7 @@ def test_a_hub_that_is_not_there(monkeypatch, tmp_path):
     def nothing(name, **options):
         raise OSError("no connection")
 
-    monkeypatch.setattr(parts_module, "snapshot_download", nothing)
+    monkeypatch.setattr(origins, "snapshot_download", nothing)
     with pytest.raises(ModelError, match="id on the hub"):
         load_parts("someone/nothing")
 
