@@ -37,7 +37,7 @@ class ReadSettings(BaseModel):
         normalise: stretch each map of a layer and a step from 0 to 1 before the mean over them.
         upsample: how coarser layers come to the size of the finest.
         words: which words of the phrase count: findings and places of the report language; adjectives, nouns and verbs;
-            words of the finding's entry in the lexicon; every token.
+            words of the finding's entry in the lexicon; every word.
         first_piece: only the first piece of each word, as the reference's lexical filter has it.
         merge: Bimodal Bias Merging, with the matrix product of the reference or the elementwise one; or none.
         bias_guidance: guidance scale of the pass without image that gives the text bias; 1 is none.
