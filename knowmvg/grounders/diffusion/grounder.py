@@ -25,6 +25,7 @@ from knowmvg.grounders.diffusion.settings import ReadSettings
 from knowmvg.grounders.versions import software_versions
 
 NO_WORD = "The phrase has no word that names a finding or a place, so that there is nothing to look for."
+CUT = "A phrase is longer than the model's text encoder reads; the words at its end were not looked for."
 
 
 class DiffusionGrounder:
@@ -126,7 +127,7 @@ class DiffusionGrounder:
                 phrases=tuple(self._placed(q, raw, frame) for q, raw in zip(row, maps, strict=True)),
                 model=self.name,
                 versions=software_versions() | {"diffusers": version("diffusers")},
-                warnings=study.image.warnings,
+                warnings=(*study.image.warnings, *((CUT,) if any(raw is not None and raw.cut for raw in maps) else ())),
                 study=study.id,
             )
             for study, row, maps, frame in zip(studies, queries, read, frames, strict=True)

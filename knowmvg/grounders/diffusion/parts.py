@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from safetensors.torch import save_file
 
 from knowmvg.core.errors import ModelError
+from knowmvg.grounders.diffusion.origins import Source, first_line, folders_of
 from knowmvg.grounders.diffusion.text import (
     Conditions,
     TextRecipe,
@@ -32,22 +32,7 @@ from knowmvg.nn.diffusion.latents import Latents, load_latents
 FORMAT = "knowmvg.diffusion-parts/1"
 RECORD = "parts.json"
 PARTS = ("tokenizer", "text_encoder", "unet", "vae", "scheduler")
-FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.bin")
 UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a part lies: a folder, or an id on the hub with its commit; ``subfolder`` is the part's place in it."""
-
-    name: str
-    subfolder: str | None = None
-    revision: str | None = None
-
-    @property
-    def local(self) -> bool:
-        """Whether this is a folder on this machine."""
-        return Path(self.name).is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +125,7 @@ def load_parts(
     sources = {part: named.get(part, replace(base, subfolder=part)) for part in PARTS}
     if "text_encoder" in named and "tokenizer" not in named:
         sources["tokenizer"] = named["text_encoder"]
-    folders, sources = _folders(sources)
+    folders, sources = folders_of(sources)
     try:
         unet, loading = UNet2DConditionModel.from_pretrained(
             folders["unet"],
@@ -163,7 +148,7 @@ def load_parts(
         raise
     except Exception as error:  # diffusers, transformers and safetensors raise whatever comes up in a damaged file
         todo = "Copy the model again, or name another one."
-        raise ModelError(f"the parts of a diffusion model in {name}", _reason(error), todo) from error
+        raise ModelError(f"the parts of a diffusion model in {name}", first_line(error), todo) from error
     return parts.to(device)
 
 
@@ -226,44 +211,5 @@ def _record(base: Source) -> dict[str, Any]:
         for said in record["elsewhere"].values():
             Source(**said)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"a {RECORD} in {base.name}", _reason(error), "Copy the model again.") from error
+        raise ModelError(f"a {RECORD} in {base.name}", first_line(error), "Copy the model again.") from error
     return dict(record)
-
-
-def _folders(sources: Mapping[str, Source]) -> tuple[dict[str, Path], dict[str, Source]]:
-    """A folder for each part, and its source with the commit that was found."""
-    folders, known = {}, {}
-    for part, source in sources.items():
-        if source.local:
-            root = Path(source.name)
-            known[part] = source
-        else:
-            root = _snapshot(source)
-            known[part] = replace(source, revision=root.name)
-        folders[part] = root / source.subfolder if source.subfolder else root
-        if not folders[part].is_dir():
-            todo = "Give a folder in the layout of diffusers, or an id of the hub."
-            raise ModelError(f"a {part} folder", f"none at {folders[part]}", todo)
-    return folders, known
-
-
-def _snapshot(source: Source) -> Path:
-    """The files of a hub id: those that are there already, or else from the hub."""
-    patterns = [f"{source.subfolder}/{each}" for each in FILES] if source.subfolder else list(FILES)
-    for offline in (True, False):
-        try:
-            root = snapshot_download(
-                source.name, revision=source.revision, allow_patterns=patterns, local_files_only=offline
-            )
-        except Exception as error:  # network, hub and cache have classes of their own
-            if offline:
-                continue
-            todo = "Check the name and the connection, or name a local folder."
-            raise ModelError(f"a folder or an id on the hub: {source.name}", _reason(error), todo) from error
-        if not offline or any((Path(root) / (source.subfolder or "")).glob("*.json")):
-            return Path(root)
-    raise AssertionError("unreachable")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from knowmvg.grounders.diffusion.sums import AttentionSums
 from knowmvg.grounders.diffusion.text import Conditions
 from knowmvg.grounders.diffusion.text_bias import TextBiases
 from knowmvg.grounders.diffusion.thresholds import otsu
-from knowmvg.grounders.diffusion.words import content_words, token_weights
+from knowmvg.grounders.diffusion.words import Span, content_words, token_weights
 from knowmvg.nn.diffusion.attention import cross_attentions, reading_attention
 
 Mask = NDArray[np.bool_]
@@ -34,7 +34,7 @@ class RawMaps:
     """What was read of one phrase: means ``[S, S]`` over layers, steps and tokens; ``None`` where it was not asked for.
 
     ``attention`` is that of the content words, ``product`` that of image bias and text bias, ``noise`` the norm of the
-    difference that the phrase makes to the predicted noise.
+    difference that the phrase makes to the predicted noise. ``cut``: words at the phrase's end were too many to read.
     """
 
     attention: FloatArray | None = None
@@ -42,6 +42,7 @@ class RawMaps:
     text_bias: FloatArray | None = None
     product: FloatArray | None = None
     noise: FloatArray | None = None
+    cut: bool = False
 
 
 class PhraseReader:
@@ -88,17 +89,21 @@ class PhraseReader:
         if not texts:
             return [[] for _ in phrases]
         conditions = self.parts.encode([*texts, ""])
-        content = self._content([phrase for row in phrases for phrase in row], conditions)
+        words = [content_words(phrase, self.settings.words) for row in phrases for phrase in row]
+        content = self._content(words, conditions)
         numbers = iter(range(len(texts)))
         placed = [[number for number in (next(numbers) for _ in row) if bool(content[number].any())] for row in phrases]
         found = self._maps(canvases, conditions, content, texts, placed)
+        for number, raw in found.items():
+            if words[number][-1][1] > int(conditions.offsets[number].max()):
+                found[number] = replace(raw, cut=True)
         numbers = iter(range(len(texts)))
         return [[found.get(next(numbers)) for _ in row] for row in phrases]
 
-    def _content(self, phrases: Sequence[Phrase], conditions: Conditions) -> Tensor:
+    def _content(self, words: Sequence[Sequence[Span]], conditions: Conditions) -> Tensor:
         rows = [
-            token_weights(offsets, content_words(phrase, self.settings.words), first_piece=self.settings.first_piece)
-            for phrase, offsets in zip(phrases, conditions.offsets[:-1], strict=True)
+            token_weights(offsets, spans, first_piece=self.settings.first_piece)
+            for spans, offsets in zip(words, conditions.offsets[:-1], strict=True)
         ]
         return torch.stack(rows).to(self.parts.device)
 

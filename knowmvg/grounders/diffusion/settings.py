@@ -37,10 +37,12 @@ class ReadSettings(BaseModel):
         normalise: stretch each map of a layer and a step from 0 to 1 before the mean over them.
         upsample: how coarser layers come to the size of the finest.
         words: which words of the phrase count: findings and places of the report language; adjectives, nouns and verbs;
-            words of the finding's entry in the lexicon; every token.
+            words of the finding's entry in the lexicon; every word.
         first_piece: only the first piece of each word, as the reference's lexical filter has it.
         merge: Bimodal Bias Merging, with the matrix product of the reference or the elementwise one; or none.
         bias_guidance: guidance scale of the pass without image that gives the text bias; 1 is none.
+        bias_together: phrases whose text biases are made at once; a group that is not full is filled up, because guided
+            denoising enlarges what another size of a batch changes in the last digit. Large models take 1.
         smooth: standard deviation of a Gaussian over the map, as a share of its side.
         keep_above_otsu: set what lies below Otsu's threshold to 0.
         threshold: two-component Gaussian mixture, Otsu, a fixed value, or the share of cells that are highest.
@@ -67,6 +69,7 @@ class ReadSettings(BaseModel):
     first_piece: bool = False
     merge: Merge = "off"
     bias_guidance: float = Field(default=16.0, ge=1.0)
+    bias_together: int = Field(default=4, ge=1, le=256)
     smooth: float = Field(default=0.0, ge=0.0, le=0.5)
     keep_above_otsu: bool = False
     threshold: Threshold = "gmm"
@@ -105,7 +108,9 @@ class ReadSettings(BaseModel):
 
 
 PRESETS: dict[str, ReadSettings] = {
-    "generate-to-ground": ReadSettings(merge="matmul", legacy=True, fit="crop", words="lexical", first_piece=True),
+    "generate-to-ground": ReadSettings(
+        merge="matmul", bias_together=1, legacy=True, fit="crop", words="lexical", first_piece=True
+    ),
     "vilouras": ReadSettings(
         noise="inversion",
         steps=300,

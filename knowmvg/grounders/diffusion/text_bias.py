@@ -54,8 +54,11 @@ class TextBiases:
         keys = [_key(text, row) for text, row in zip(texts, content, strict=True)]
         new = {key: row for row, key in enumerate(keys) if key not in self._kept}
         found = {key: self._kept[key] for key in keys if key in self._kept}
-        for key, row in new.items():  # one at a time: guided denoising would blow up what a batch changes in rounding
-            found[key] = self._made(texts[row], conditions.rows(torch.tensor([row])), content[row])
+        rows = list(new.values())
+        for start in range(0, len(rows), self._settings.bias_together):
+            group = rows[start : start + self._settings.bias_together]
+            made = self._made([texts[row] for row in group], conditions.rows(torch.tensor(group)), content[group])
+            found |= zip((keys[row] for row in group), made, strict=True)
         for key in keys:
             self._kept[key] = found[key]
             self._kept.move_to_end(key)
@@ -63,31 +66,38 @@ class TextBiases:
             self._kept.popitem(last=False)
         return [found[key] for key in keys]
 
-    def _made(self, text: str, condition: Conditions, content: Tensor) -> TextBias:
-        """Denoise from pure noise with guidance, reading the conditional half."""
+    def _made(self, texts: Sequence[str], conditions: Conditions, content: Tensor) -> list[TextBias]:
+        """Denoise from pure noise with guidance, reading the conditional half; always as many phrases at once."""
         parts, settings = self._parts, self._settings
-        guided = settings.bias_guidance > 1
+        count = settings.bias_together
         scheduler = denoising(parts.scheduler, settings.steps, settings.spacing)
-        source = generator(settings.seed, "text", text)
-        x = drawn((1, *parts.latents.shape), source, parts.device) * scheduler.init_noise_sigma
-        none = parts.encode([""], length=condition.states.shape[1])
-        states = torch.cat([condition.states, none.states]) if guided else condition.states
-        mask = parts.attention_mask(condition)
-        if mask is not None and guided:
-            mask = torch.cat([mask, none.mask])
+        x = torch.stack([self._noise(text) for text in texts]) * scheduler.init_noise_sigma
+        filled = torch.arange(count) % len(texts)
+        x, conditions, content = x[filled], conditions.rows(filled), content[filled]
+        states, mask = conditions.states, parts.attention_mask(conditions)
+        guided = settings.bias_guidance > 1
+        if guided:
+            none = parts.encode([""], length=states.shape[1]).rows(torch.zeros(count, dtype=torch.long))
+            states = torch.cat([states, none.states])
+            mask = None if mask is None else torch.cat([mask, none.mask])
         sink = _Steps(content, guided)
         with reading_attention(parts.unet, sink):
             for t in scheduler.timesteps:
-                rows = x.expand(len(states), -1, -1, -1)
                 told = parts.unet(
-                    rows, t.to(parts.device), encoder_hidden_states=states, encoder_attention_mask=mask
+                    torch.cat([x, x]) if guided else x,
+                    t.to(parts.device),
+                    encoder_hidden_states=states,
+                    encoder_attention_mask=mask,
                 ).sample
                 self.passes += len(states)
-                predicted = told[:1]
+                predicted = told[:count]
                 if guided:
-                    predicted = told[1:] + settings.bias_guidance * (predicted - told[1:])
+                    predicted = told[count:] + settings.bias_guidance * (predicted - told[count:])
                 x = scheduler.step(predicted, t, x).prev_sample
-        return TextBias(sink.maps())
+        return [sink.of(row) for row in range(len(texts))]
+
+    def _noise(self, text: str) -> Tensor:
+        return drawn(self._parts.latents.shape, generator(self._settings.seed, "text", text), self._parts.device)
 
 
 def _key(text: str, content: Tensor) -> str:
@@ -95,15 +105,16 @@ def _key(text: str, content: Tensor) -> str:
 
 
 class _Steps:
-    """Keeps the maps of the first row, each layer at its own resolution."""
+    """Keeps the maps of the conditional half, each layer at its own resolution."""
 
     def __init__(self, content: Tensor, guided: bool) -> None:
-        groups = content.view(1, -1, 1)
+        groups = content.unsqueeze(2)
         self.groups = torch.cat([groups, torch.zeros_like(groups)]) if guided else groups
+        self._count = len(content)
         self._maps: dict[int, list[Tensor]] = {}
 
     def add(self, layer: int, maps: Tensor) -> None:
-        self._maps.setdefault(layer, []).append(maps[0, 0].clone())
+        self._maps.setdefault(layer, []).append(maps[: self._count, 0].clone())
 
-    def maps(self) -> tuple[Tensor, ...]:
-        return tuple(torch.stack(self._maps[layer]) for layer in sorted(self._maps))
+    def of(self, row: int) -> TextBias:
+        return TextBias(tuple(torch.stack([one[row] for one in self._maps[layer]]) for layer in sorted(self._maps)))

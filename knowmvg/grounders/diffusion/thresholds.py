@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from knowmvg.core.boxes import FloatArray
+from knowmvg.core.errors import ModelError
 from knowmvg.grounders.diffusion.settings import ReadSettings
 
 _BINS = 256
@@ -29,11 +30,14 @@ def threshold(values: FloatArray, settings: ReadSettings) -> float | None:
 def mixture(values: FloatArray, seed: int) -> float:
     """The mean of the means of two normal distributions fitted to the values, as the reference has it.
 
-    Otsu's threshold where the fit does not settle, or the map has no two values to fit to.
+    Otsu's threshold where the fit does not settle, or the map has only two values to fit to. Raises ``ModelError``
+    where scikit-learn is not installed.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+    except ImportError as error:
+        raise ModelError("the package scikit-learn", "none", "Install it: pip install 'knowmvg[diffusion]'.") from error
     if len(np.unique(values)) < 3:
         return otsu(values)
     with warnings.catch_warnings():

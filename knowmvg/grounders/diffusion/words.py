@@ -3,7 +3,7 @@
 ``report``: the words that name findings, parts of the body, sides and zones in the report language. ``lexical``:
 adjectives, nouns and verbs, as the reference keeps them; its tagger is scispaCy's, which is no package of the index, so
 that here every word counts that is not a function word of English. ``disease``: the words of the finding's own names,
-or every word where none is among them, as Dombrowski et al. (AAAI 2024) filter. ``all``: every token of the phrase.
+or every word where none is among them, as Dombrowski et al. (AAAI 2024) filter. ``all``: every word.
 """
 
 from __future__ import annotations

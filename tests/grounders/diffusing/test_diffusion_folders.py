@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, RobertaConfig, RobertaModel
 
 from knowmvg.core.errors import ModelError
-from knowmvg.grounders.diffusion import parts as parts_module
+from knowmvg.grounders.diffusion import origins
 from knowmvg.grounders.diffusion.parts import Source, load_parts, save_parts
 from knowmvg.grounders.diffusion.settings import PRESETS
 from knowmvg.grounders.diffusion.store import files_of, load, load_diffusion, save_diffusion
@@ -69,11 +69,13 @@ def test_parts_from_elsewhere_by_id_with_their_commit(made, layout, tmp_path, mo
     made["vae"].tokenizer.save_pretrained(hub["someone/words"])
     asked = []
 
-    def snapshot(name, revision, allow_patterns, local_files_only):
+    def snapshot(name, revision, allow_patterns, ignore_patterns, local_files_only):
         asked.append((name, revision, tuple(allow_patterns)))
+        assert local_files_only, "what is there already is not asked for again"
+        assert "*.fp16.*" in ignore_patterns
         return str(hub[name])
 
-    monkeypatch.setattr(parts_module, "snapshot_download", snapshot)
+    monkeypatch.setattr(origins, "snapshot_download", snapshot)
     instead = {"unet": Source("someone/tuned", "unet_ema"), "text_encoder": Source("someone/words")}
     read = load_parts(layout, instead=instead, text=made["vae"].text)
     same(made["vae"], read)
@@ -92,11 +94,28 @@ def test_parts_from_elsewhere_by_id_with_their_commit(made, layout, tmp_path, mo
     assert not (tmp_path / "other").exists()
 
 
+def test_what_is_not_there_as_a_whole_is_asked_of_the_hub(made, layout, tmp_path, monkeypatch):
+    """A configuration alone, left by an earlier look, is no UNet."""
+    folder = tmp_path / "abc123"
+    made["vae"].unet.save_config(folder / "unet_ema")
+    asked = []
+
+    def snapshot(name, local_files_only, **options):
+        asked.append(local_files_only)
+        if not local_files_only:
+            made["vae"].unet.save_pretrained(folder / "unet_ema")
+        return str(folder)
+
+    monkeypatch.setattr(origins, "snapshot_download", snapshot)
+    same(made["vae"], load_parts(layout, instead={"unet": Source("a/b", "unet_ema")}, text=made["vae"].text))
+    assert asked == [True, False]
+
+
 def test_a_hub_that_is_not_there(monkeypatch, tmp_path):
     def nothing(name, **options):
         raise OSError("no connection")
 
-    monkeypatch.setattr(parts_module, "snapshot_download", nothing)
+    monkeypatch.setattr(origins, "snapshot_download", nothing)
     with pytest.raises(ModelError, match="id on the hub"):
         load_parts("someone/nothing")
 

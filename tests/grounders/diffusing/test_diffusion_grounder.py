@@ -12,7 +12,7 @@ from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, 
 from knowmvg.evaluation.map_scores import score_maps
 from knowmvg.evaluation.protocol import answers_to
 from knowmvg.evaluation.samples import Protocol
-from knowmvg.grounders.diffusion.grounder import NO_WORD, DiffusionGrounder, frame_of, seen_cells
+from knowmvg.grounders.diffusion.grounder import CUT, NO_WORD, DiffusionGrounder, frame_of, seen_cells
 from knowmvg.grounders.diffusion.settings import PRESETS, ReadSettings, read_settings
 from knowmvg.inference.answering import NamedBy
 from knowmvg.inference.loading import able_to_name
@@ -98,6 +98,14 @@ def test_a_phrase_without_a_word_to_look_for(parts):
     assert one.ground_phrases([], []) == []
     with pytest.raises(ValueError, match="one list of queries"):
         one.ground_phrases([study(0)], [])
+
+
+def test_a_phrase_that_is_too_long_is_a_warning(parts):
+    long = Phrase(text="left effusion " * 20)
+    first, second = grounder(parts).ground_phrases([study(0), study(1)], [asked(EFFUSION, long), asked(EFFUSION)])
+    assert first.warnings == (CUT,)
+    assert first.phrases[1].boxes
+    assert second.warnings == ()
 
 
 def test_ground_places_what_the_reader_reads_as_present(parts, fake_grounder):

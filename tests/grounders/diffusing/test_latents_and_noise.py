@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tiny_diffusion
 import torch
@@ -84,7 +85,7 @@ def test_the_maps_take_no_more_room_for_more_steps():
 
 def test_text_biases_are_known_again_and_forgotten_in_turn(monkeypatch):
     monkeypatch.setattr(text_bias, "KEPT", 2)
-    settings = ReadSettings(steps=2, window=(0, 2), merge="hadamard", bias_guidance=1)
+    settings = ReadSettings(steps=2, window=(0, 2), merge="hadamard", bias_guidance=1, bias_together=1)
     reader = PhraseReader(tiny_diffusion.parts(), settings)
 
     def passes(*phrases):
@@ -98,3 +99,18 @@ def test_text_biases_are_known_again_and_forgotten_in_turn(monkeypatch):
     assert passes(PHRASES[2]) == 0
     assert passes(PHRASES[0]) == 2
     assert passes(PHRASES[2]) == 0
+
+
+@pytest.mark.parametrize("guidance", [1.0, 16.0])
+def test_a_text_bias_is_the_same_alone_and_among_others(guidance):
+    parts = tiny_diffusion.parts()
+    settings = ReadSettings(steps=4, window=(0, 4), merge="matmul", bias_guidance=guidance)
+
+    def biases(*phrases):
+        ((*found,),) = PhraseReader(parts, settings).read(CANVASES[:1, :, :16, :16], [phrases])
+        return {phrase.text: raw.text_bias for phrase, raw in zip(phrases, found, strict=True)}
+
+    together = biases(*PHRASES)
+    for order in (PHRASES[::-1], PHRASES[1:], PHRASES[:1]):
+        for text, alone in biases(*order).items():
+            np.testing.assert_allclose(alone, together[text], atol=1e-6)

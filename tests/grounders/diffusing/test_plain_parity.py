@@ -100,6 +100,9 @@ def test_no_pass_that_is_thrown_away(parts, canvases):
 
     assert passes() == (2 * 3, 2 * 3)
     assert passes(read="noise_difference") == (3 * 3, 3 * 3)
-    assert passes(merge="matmul") == (2 * 4 + 2 * 2 * 4, 2 * 4)  # the text bias is known the second time
+    assert passes(merge="matmul", bias_together=2) == (
+        2 * 4 + 2 * 2 * 4,
+        2 * 4,
+    )  # the text bias is known the second time
     assert passes(noise="inversion") == (3 * 1 + 3 * 2, 9)  # the step above the window is not gone to
     assert passes(phrases=[]) == (0, 0)
