@@ -113,9 +113,10 @@ def _mean(values: Sequence[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def measure(models: dict[str, Grounder], train: Path, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Every figure by model."""
-    groups = wordings(row.report for row in read_rows(train, "train"))
+def measure(models: dict[str, Grounder], train: Path, rows: Sequence[dict[str, Any]], most: int) -> dict[str, Any]:
+    """Every figure by model; of each kind of wording at most so many, drawn by a seed."""
+    known = wordings(row.report for row in read_rows(train, "train"))
+    groups = {group: random.Random(SEED).sample(words, min(most, len(words))) for group, words in known.items()}
     figures: dict[str, Any] = {}
     for name, grounder in models.items():
         start = time.process_time()
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="reports of Open-i as JSON lines")
     parser.add_argument("--reports", type=int, default=200, help="how many of them, drawn by a seed")
+    parser.add_argument("--wordings", type=int, default=150, help="how many seen and unseen ones")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=DIR", help="beside the demo model")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -151,7 +153,7 @@ def main() -> None:
     random.Random(SEED).shuffle(rows)
     try:
         models = {name: load_grounder(folder, given.device) for name, folder in folders.items()}
-        figures = measure(models, given.train, rows[: given.reports])
+        figures = measure(models, given.train, rows[: given.reports], given.wordings)
     except KnowmvgError as error:
         sys.exit(str(error))
     given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -172,6 +172,13 @@ def test_what_was_added_is_saved_and_read_back(text_model: LoadedBackbone, tmp_p
     ids = torch.tensor([backbone.tokenizer.prompt(REPORTS[1])])
     assert torch.equal(read.vlm(ids, None, maps(1)), backbone.vlm(ids, None, maps(1)))
     assert (read.pictures, read.seen) == (None, SEEN)
+    about = (tmp_path / "run" / "backbone.json").read_text(encoding="utf-8")
+    other = about.replace('"sha256": null', '"sha256": "0123"')
+    assert other != about
+    (tmp_path / "run" / "backbone.json").write_text(other, encoding="utf-8")
+    with pytest.raises(ModelError, match="SHA-256 0123"):
+        load_trained(tmp_path / "run")
+    (tmp_path / "run" / "backbone.json").write_text(about, encoding="utf-8")
     (tmp_path / "run" / "projector.safetensors").unlink()
     with pytest.raises(ModelError, match="whole trained backbone"):
         load_trained(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The benchmark of generation and KnowMVG's additions, on its smallest model; and the wordings of benchmarks/small.py."""
+"""The benchmark of generation and KnowMVG's additions, on its smallest model, and that of wordings."""
 
 import importlib
 from pathlib import Path

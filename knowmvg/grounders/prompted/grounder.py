@@ -51,7 +51,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of the images of ``B`` studies: the map ``[B, d, g, g]`` that boxes are decoded on, and what is read.
+    """Of the images of ``B`` studies the map ``[B, d, g, g]`` that boxes are decoded on, and what is read.
 
     ``shared`` says that all are one image.
     """

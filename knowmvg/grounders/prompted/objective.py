@@ -46,7 +46,7 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     has none of these (docs/deviations.md).
     """
     features = batch.image if batch.cached else model.encode(batch.image)
-    features = features.to(next(model.parameters()).dtype)
+    features = features.to(next(model.projection.parameters()).dtype)  # a frozen base may be half precision
     states = model.vlm(batch.input_ids, None, features if batch.tokens is None else batch.tokens)
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
