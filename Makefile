@@ -45,6 +45,7 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/data.py recipes/demo.yaml
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --out results/evaluation
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --phrases both --out results/evaluation-both
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py --json results/inference.json
 	$(BIN)/python benchmarks/ground.py --model $(MODEL) --json results/ground.json
 	$(BIN)/python benchmarks/phantom.py --json results/phantom.json
 	$(BIN)/python benchmarks/images.py --json results/images.json
