@@ -202,6 +202,10 @@ def test_a_base_inside_a_package_is_found_without_running_its_code(
     monkeypatch.syspath_prepend(str(tmp_path))
     backbone = load_backbone(BackbonePart(id="package:base_of_a_package", dtype="float32"), seen=SEEN)
     assert isinstance(backbone.vlm, TextBackbone)
+    save_backbone(backbone, tmp_path / "run")
+    kept = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "run").rglob("*.json"))
+    assert kept.count("package:base_of_a_package") == 2  # what was added says so, and what PEFT reads of it
+    assert str(tmp_path) not in kept
     for name in ("not_installed_here", "os.path"):
         with pytest.raises(ModelError, match="an installed Python package"):
             load_backbone(BackbonePart(id=f"package:{name}"), seen=SEEN)
