@@ -47,6 +47,7 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --phrases both --out results/evaluation-both
 	for kind in drawn attention; do \
 		$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --split val --limit 100 --maps $$kind --out results/maps-$$kind || exit 1; done
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py --json results/inference.json
 	$(BIN)/python benchmarks/ground.py --model $(MODEL) --json results/ground.json
 	$(BIN)/python benchmarks/phantom.py --json results/phantom.json
 	$(BIN)/python benchmarks/images.py --json results/images.json

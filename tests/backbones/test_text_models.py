@@ -172,6 +172,13 @@ def test_what_was_added_is_saved_and_read_back(text_model: LoadedBackbone, tmp_p
     ids = torch.tensor([backbone.tokenizer.prompt(REPORTS[1])])
     assert torch.equal(read.vlm(ids, None, maps(1)), backbone.vlm(ids, None, maps(1)))
     assert (read.pictures, read.seen) == (None, SEEN)
+    about = (tmp_path / "run" / "backbone.json").read_text(encoding="utf-8")
+    other = about.replace('"sha256": null', '"sha256": "0123"')
+    assert other != about
+    (tmp_path / "run" / "backbone.json").write_text(other, encoding="utf-8")
+    with pytest.raises(ModelError, match="SHA-256 0123"):
+        load_trained(tmp_path / "run")
+    (tmp_path / "run" / "backbone.json").write_text(about, encoding="utf-8")
     (tmp_path / "run" / "projector.safetensors").unlink()
     with pytest.raises(ModelError, match="whole trained backbone"):
         load_trained(tmp_path / "run")
@@ -195,6 +202,10 @@ def test_a_base_inside_a_package_is_found_without_running_its_code(
     monkeypatch.syspath_prepend(str(tmp_path))
     backbone = load_backbone(BackbonePart(id="package:base_of_a_package", dtype="float32"), seen=SEEN)
     assert isinstance(backbone.vlm, TextBackbone)
+    save_backbone(backbone, tmp_path / "run")
+    kept = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "run").rglob("*.json"))
+    assert kept.count("package:base_of_a_package") == 2  # what was added says so, and what PEFT reads of it
+    assert str(tmp_path) not in kept
     for name in ("not_installed_here", "os.path"):
         with pytest.raises(ModelError, match="an installed Python package"):
             load_backbone(BackbonePart(id=f"package:{name}"), seen=SEEN)

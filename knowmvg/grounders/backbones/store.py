@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
     if adapter is None:
         (staging / "adapter").rmdir()
     else:
-        config, tensors = adapter
+        config, tensors = copy(adapter[0]), adapter[1]
+        config.base_model_name_or_path = loaded.part.id  # not the folder that it lay in here
         config.save_pretrained(str(staging / "adapter"))
         _write(tensors, staging / "adapter" / "adapter_model.safetensors")
     old = folder.with_name(folder.name + ".old")

@@ -51,10 +51,14 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of ``B`` images: the map ``[B, d, g, g]`` that boxes are decoded on, and what is read."""
+    """Of the images of ``B`` studies the map ``[B, d, g, g]`` that boxes are decoded on, and what is read.
+
+    ``shared`` says that all are one image.
+    """
 
     map: Tensor
     tokens: Tensor
+    shared: bool
 
 
 class PromptedGrounder:
@@ -96,7 +100,7 @@ class PromptedGrounder:
         for start in range(0, len(studies), self.batch_size):
             batch = studies[start : start + self.batch_size]
             seen, frames = self._encode(batch)
-            answers += self._groundings(batch, frames, seen.map, self._generate(batch, seen.tokens), None)
+            answers += self._groundings(batch, frames, seen.map, self._generate(batch, seen), None)
         return answers
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
@@ -168,28 +172,33 @@ class PromptedGrounder:
 
     @torch.inference_mode()
     def _encode(self, studies: Sequence[Study]) -> tuple[_Seen, list[Frame]]:
-        drawn = [on_canvas(study.image, self.config.image_encoder.canvas) for study in studies]
+        """Every image once, however many of the studies ask about it."""
+        places: dict[int, int] = {}
+        rows = [places.setdefault(id(study.image), len(places)) for study in studies]
+        images = [studies[rows.index(place)].image for place in range(len(places))]
+        drawn = [on_canvas(image, self.config.image_encoder.canvas) for image in images]
         canvases = np.stack([canvas for canvas, _ in drawn])
         self.model.eval()
         features = self.model.encode(torch.from_numpy(canvases).unsqueeze(1).to(self.device))
         tokens = self.look(canvases)
-        return _Seen(features, features if tokens is None else tokens), [frame for _, frame in drawn]
+        read = features if tokens is None else tokens
+        if len(images) < len(studies):
+            features, read = features[rows], read[rows]
+        return _Seen(features, read, len(images) == 1 < len(studies)), [drawn[row][1] for row in rows]
 
     def look(self, canvases: NDArray[np.float32]) -> Tensor | None:
         """Image tokens ``[B, N, C]`` of canvases ``[B, S, S]``, of a language model with its own vision tower."""
         return None if self.backbone is None else self.backbone.look(canvases)
 
     @torch.inference_mode()
-    def _generate(self, studies: Sequence[Study], features: Tensor) -> list[_Answer]:
+    def _generate(self, studies: Sequence[Study], seen: _Seen) -> list[_Answer]:
         prompts = [self.tokenizer.prompt(study.report) for study in studies]
-        ids, mask = left_padded(prompts, self.tokenizer.pad)
-        generated = self.model.vlm.generate(
-            ids.to(self.device),
-            mask.to(self.device),
-            features,
-            stop_id=self.tokenizer.end,
-            max_new_tokens=self.max_new_tokens,
-        )
+        bounds = {"stop_id": self.tokenizer.end, "max_new_tokens": self.max_new_tokens}
+        if seen.shared and self.backbone is not None:  # what the prompts begin with, the image above all, is read once
+            generated = self.backbone.vlm.generate_shared(prompts, seen.tokens[:1], **bounds)
+        else:
+            ids, mask = left_padded(prompts, self.tokenizer.pad)
+            generated = self.model.vlm.generate(ids.to(self.device), mask.to(self.device), seen.tokens, **bounds)
         rows = zip(generated.ids.tolist(), generated.states, strict=True)
         end = self.tokenizer.end  # what follows it fills up the batch
         return [

@@ -49,7 +49,7 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     steps of 1/256 of its side, too coarse for a box.
     """
     features = batch.image if batch.cached else model.encode(batch.image)
-    features = features.to(next(model.projection.parameters()).dtype)
+    features = features.to(next(model.projection.parameters()).dtype)  # a frozen base may be half precision
     states = model.vlm(batch.input_ids, None, features if batch.tokens is None else batch.tokens)
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
