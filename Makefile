@@ -57,6 +57,7 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/knowledge.py --json results/knowledge.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/umls.py --json results/umls.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prepare.py --json results/prepare.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py --json results/training.json
 	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.
