@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.optim import AdamW
-from transformers import SamConfig, SamModel, SamVisionConfig
+from transformers import SamConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
@@ -47,7 +47,9 @@ WEIGHTS = {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0, "mask_bce": 1.0, "mask_d
 def saved_sam(folder: Path, vision: dict[str, int]) -> Path:
     """A SAM of transformers' class with random weights; ViT-B at 1024 pixels where nothing else is said."""
     torch.manual_seed(SEED)
-    SamModel(SamConfig(vision_config=SamVisionConfig(**vision))).save_pretrained(folder)
+    encoder = SamVisionConfig(**vision)
+    prompts = SamPromptEncoderConfig(image_size=encoder.image_size, patch_size=encoder.patch_size)
+    SamModel(SamConfig(vision_config=encoder, prompt_encoder_config=prompts)).save_pretrained(folder)
     return folder
 
 
