@@ -68,6 +68,8 @@ def test_a_configuration_is_checked_before_anything_runs(tmp_path: Path, monkeyp
     found = deepspeed.checked(machine.model_copy(update={"precision": "bf16"}))
     assert found is not None
     assert found["torch_autocast"] == {"enabled": True, "dtype": "bfloat16"}
+    with pytest.raises(RecipeError, match="ZeRO stage 1 or 2; got stage 3"):
+        deepspeed.checked(MachinePart(deepspeed=CONFIGS / "zero3.json"))
     for text, said in (("{", "JSON"), ("[]", "stage"), ('{"zero_optimization": {"stage": 4}}', "stage")):
         (tmp_path / "ds.json").write_text(text)
         with pytest.raises(RecipeError, match=said):
