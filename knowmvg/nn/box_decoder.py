@@ -14,7 +14,7 @@ from knowmvg.nn.feed_forward import MLP
 from knowmvg.nn.prompt_encoder import PromptConfig, build_two_way_transformer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
 class Boxes:
     """What a decoder says of ``P`` prompts.
 

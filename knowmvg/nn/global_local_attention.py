@@ -13,7 +13,7 @@ from knowmvg.nn.local_prompt import LocalPrompt
 from knowmvg.nn.mask_decoder import MaskPrompt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
 class Decoded:
     """Boxes with what led to them; every field has one row a ``<BOX>``, unit coordinates.
 

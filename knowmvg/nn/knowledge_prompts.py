@@ -43,7 +43,7 @@ class KnowledgeConfig:
     query: str = "box"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
 class KnowledgeChoice:
     """Prompt tokens ``[P, k, d]`` with the nodes ``[P, k]`` they come from and all similarities ``[P, N]``."""
 

@@ -115,11 +115,12 @@ class _Filling:
             return
         store = places[share[0].id].parents[1]
         _clear_drafts(store)
-        size = self._encoded(self._canvases(share[:1])).nbytes
-        self._check_room(store, lacking * size, lacking, len(set(places.values())))
         with ThreadPoolExecutor(workers) as pool:
             for done, (some, canvases) in enumerate(self._ahead(pool, share), 1):
-                for row, features in zip(some, self._encoded(canvases), strict=True):
+                encoded = self._encoded(canvases)
+                if done == 1:  # the size of one is known now, and nothing is written yet
+                    self._check_room(store, lacking * encoded[0].nbytes, lacking, len(set(places.values())))
+                for row, features in zip(some, encoded, strict=True):
                     _write(places[row.id], features)
                 if done % 64 == 0:
                     self.report(f"features: {done * BATCH}/{len(share)}")

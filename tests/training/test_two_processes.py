@@ -47,6 +47,8 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     for alone, shared in zip(*losses, strict=True):
         assert alone.keys() == shared.keys()
         assert all(alone[name] == pytest.approx(shared[name], rel=1e-4, abs=1e-6) for name in alone)
+    kept = load_file(two / "train" / "checkpoint-4" / "model.safetensors")
+    assert not [name for name in kept if name.startswith(("model.image_encoder.", "model.segmenter."))]
     weights = [load_file(run / "model" / "model.safetensors") for run in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     for name, value in weights[0].items():

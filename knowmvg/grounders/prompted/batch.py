@@ -134,9 +134,9 @@ class Batch:
         return self._with(lambda tensor: tensor.pin_memory())
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, **changed)
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from torch import nn
+
 from knowmvg.grounders.prompted import store
+from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.training.deepspeed import whole_parameters
 from knowmvg.training.hardware import processes
 from knowmvg.training.prompted.frozen_parts import image_features, image_tokens, pretrained_segmenter
 from knowmvg.training.prompted.language_parts import backbone_of, pretrained_language, words
@@ -35,15 +40,27 @@ def train_prompted(recipe: Recipe, folder: Path, parts: Path, report: Report) ->
     with timed(folder, "train"):
         grounder = assembled(work, tokenizer, chosen_graph or graph, language, segmenter, backbone)
         best = teach(work, grounder, features, tokens, folder / "train")
-    if not processes().main:
-        return
-    facts = common_facts(recipe, work.studies.fingerprint, _seconds(work, folder)) | {
+    with whole_parameters(_saved(grounder)):
+        if processes().main:
+            _write(work, grounder, best, folder)
+
+
+def _write(work: Workplace, grounder: PromptedGrounder, best: dict[str, float], folder: Path) -> None:
+    facts = common_facts(work.recipe, work.studies.fingerprint, _seconds(work, folder)) | {
         "knowledge": sha256_of(grounder.graph),
         "train_studies": len(work.studies.train),
         "validation": {name: round(value, 4) for name, value in best.items()},
     }
-    store.save(grounder, folder / "model", facts, allow_licensed=may_share(recipe))
+    store.save(grounder, folder / "model", facts, allow_licensed=may_share(work.recipe))
     write_json(folder / "run.json", facts)
+
+
+def _saved(grounder: PromptedGrounder) -> Iterator[nn.Parameter]:
+    """The parameters that a model's folder holds: all but those of bases that it names."""
+    referred = store.referred(grounder.config)
+    for name, parameter in grounder.model.named_parameters():
+        if parameter.requires_grad or not name.startswith(referred):
+            yield parameter
 
 
 def _seconds(work: Workplace, folder: Path) -> dict[str, float]:
