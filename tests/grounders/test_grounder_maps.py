@@ -24,6 +24,8 @@ KINDS = {
     "gla": {"drawn", "attention", "frozen"},
     "knowmvg": {"drawn", "attention", "frozen"},
     "lisa": {"drawn"},
+    "medground": {"attention"},
+    "umedground": {"attention"},
 }
 
 
