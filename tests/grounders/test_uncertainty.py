@@ -60,8 +60,8 @@ def test_each_hypothesis_is_taught(tokenizer, graph) -> None:
     grounder = tiny_grounder(umedground(), tokenizer, graph)
     batch = grounder.collate([grounder.example(labelled_study())])
     published, by_error = (grounder.losses(batch, Objective(hypotheses=kind)) for kind in ("published", "error"))
-    assert float(published["box_l1"]) != float(by_error["box_l1"])
-    assert float(published["local_l1"]) == float(by_error["local_l1"])  # the second box head has one answer
+    assert published["box_l1"].item() != by_error["box_l1"].item()
+    assert published["local_l1"].item() == by_error["local_l1"].item()  # the second box head has one answer
     (published["box_l1"] + published["box_giou"]).backward()
     tokens = grounder.model.attention.decoder.other_tokens
     assert float(tokens.grad.abs().sum(dim=2).min()) > 0
@@ -72,7 +72,7 @@ def test_beta_is_of_every_box_term(tokenizer, graph) -> None:
     batch = grounder.collate([grounder.example(labelled_study())])
     plain, smooth = (grounder.losses(batch, Objective(l1_beta=beta)) for beta in (0.0, 1.0))
     for term in ("box_l1", "local_l1"):
-        assert float(plain[term]) > float(smooth[term])
+        assert plain[term].item() > smooth[term].item()
 
 
 def test_limits_are_kept_and_change_no_answer(tokenizer, graph, tmp_path) -> None:

@@ -28,7 +28,12 @@ def teach(
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
-    task = GroundingTask(grounder, features, recipe.local_steps * recipe.train.accumulate, tokens)
+    local_steps = recipe.local_steps * recipe.train.accumulate
+    task = GroundingTask(grounder, features, local_steps, tokens, recipe.objective.of_model())
+
+    def check() -> dict[str, float]:
+        return validate(grounder, features, held_out, tokens, recipe.validation_batch)
+
     fit(
         task,
         draws,
@@ -39,13 +44,13 @@ def teach(
         stage="train",
         seed=recipe.seed,
         report=work.report,
-        validate=lambda _: validate(grounder, features, held_out, tokens),
+        validate=lambda _: check(),
         best="miou",
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
         grounder.model.attention.joined = True
-    return validate(grounder, features, held_out, tokens)
+    return check()
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
