@@ -38,9 +38,10 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no UTF-8 text"
         raise RecipeError("a readable recipe", f"{reason} at {path}", "Check the path.") from error
-    values = _parse(text, str(path))
-    if not isinstance(values, dict):
-        raise RecipeError("a YAML mapping", f"{type(values).__name__} in {path}", "Write keys as `name: value`.")
+    found = _parse(text, str(path))
+    if not isinstance(found, dict):
+        raise RecipeError("a YAML mapping", f"{type(found).__name__} in {path}", "Write keys as `name: value`.")
+    values: dict[str, Any] = found
     base = values.pop("extends", None)
     if base is None:
         return values

@@ -55,7 +55,7 @@ def assembled(
     pretrained: SegmenterTask | LoadedSam,
     backbone: LoadedBackbone | None = None,
 ) -> PromptedGrounder:
-    """The grounder, what the run teaches of it drawn by the recipe's seed; it speaks with ``backbone`` or ``language``."""
+    """The grounder, what the run teaches of it drawn by the recipe's seed; ``backbone`` or ``language`` speaks."""
     recipe = work.recipe
     chosen = recipe.variant.model_dump()
     knowledge = recipe.variant.knowledge

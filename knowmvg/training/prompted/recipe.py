@@ -145,8 +145,8 @@ class VariantPart(Part):
     """whether the coarse box of equation 10 prompts the global branch of equation 14 too"""
     coarse: Literal["none", "trained", "frozen"] = "none"
     """with plain attention, a box that is read straight from the `<BOX>` embedding beside the decoder's (the lineage's
-    second box head), taught by `losses.local_l1` and `losses.local_giou`; `frozen` stays at its random start and teaches
-    the embedding alone, as in the lineage's code"""
+    second box head), taught by `losses.local_l1` and `losses.local_giou`; `frozen` stays at its random start and
+    teaches the embedding alone, as in the lineage's code"""
     hypotheses: int = Field(default=1, ge=1, le=5)
     """boxes that the box decoder answers a phrase with; the mean counts, and the spread is evidence (uMedGround: 3)"""
     score: Literal["head", "agreement"] = "head"
