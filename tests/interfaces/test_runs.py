@@ -64,7 +64,7 @@ def test_the_data_set_is_the_one_given_or_the_run_s_own(tmp_path):
     assert data_folder(tmp_path, None) == Path("own")
 
 
-@pytest.mark.parametrize("name", ablation_rows.ROWS)
+@pytest.mark.parametrize("name", [*ablation_rows.TABLE, *ablation_rows.CONTROLS])
 @pytest.mark.parametrize("head", ["token", "edge", "extent"])
 @pytest.mark.parametrize("knowledge", ["variant.knowledge=null", "variant.knowledge={k: 3}"])
 def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
@@ -89,6 +89,27 @@ def test_the_controls_are_knowmvg_but_for_their_graph():
     for name in ("random-graph", "permuted-texts"):
         assert ablation_rows.ROWS[name].overrides(True) == [*whole, f"variant.knowledge.control={name}"]
         assert name not in ablation_rows.TABLE
+
+
+@pytest.mark.parametrize("name", ablation_rows.OPTIONS)
+def test_an_option_is_knowmvg_with_one_choice_made_otherwise(name):
+    from knowmvg.training.recipe import read_recipe
+
+    path = RECIPE.with_name("ablation.yaml")
+    parts = ablation_rows.OPTIONS[name]
+    whole = read_recipe(path, ablation_rows.ROWS["knowmvg"].overrides(True))
+    other = read_recipe(path, parts.overrides(True))
+    changed = {key.partition("=")[0].split(".")[0] for key in parts.keys}
+    differing = {key for key in type(whole).model_fields if getattr(whole, key) != getattr(other, key)}
+    assert differing == changed  # no row is the default under another name
+    assert read_recipe(path, [key for key in parts.overrides(True) if key not in parts.keys]) == whole
+
+
+def test_a_group_stands_for_its_rows():
+    assert ablation_rows.chosen_rows("table") == list(ablation_rows.TABLE)
+    assert ablation_rows.chosen_rows("options, baseline") == ["knowmvg", *ablation_rows.OPTIONS, "baseline"]
+    with pytest.raises(RecipeError, match="different rows"):
+        ablation_rows.chosen_rows("options,knowmvg")
 
 
 @pytest.mark.parametrize("rows", ["", "kps,gla2", "kps,kps"])

@@ -6,6 +6,7 @@ parts are made once for all recipes, as `runs/parts` does for a user.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from transformers.utils import logging
 
+from knowmvg.core.grounder import Query
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.sources.manifest import load_study, read_rows
@@ -50,7 +52,7 @@ class StandIns:
     def overrides(self, recipe: Recipe) -> list[str]:
         """What makes a shipped recipe small enough for a test."""
         keys = [f"data.folder={self.data}", "train.steps=1", "train.accumulate=1", "train.validate=0", "local_steps=0"]
-        keys += ["train.batch=2", "validation_studies=2", "threads=1"]
+        keys += ["train.batch=2", "validation_studies=2", "threads=1", "answer.max_new_tokens=4"]
         if recipe.language_model is None:
             return [*keys, *CPU_SIZES]
         keys += [f"language_model.id={self.language_model}", "language_model.dtype=float32"]
@@ -71,7 +73,9 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIns]:
     tiny_sam().save_pretrained(folder / "sam")
     write_family("llava", folder / "llava")
     save_roberta(folder / "roberta", positions=514)
+    gc.freeze()  # Trainer collects garbage each time it ends; what was imported is none
     yield StandIns(folder / "data", folder / "llava", folder / "sam", folder / "roberta", folder / "runs")
+    gc.unfreeze()
     logging.set_verbosity_warning()
     logging.enable_progress_bar()
     torch.set_num_threads(threads)
@@ -83,15 +87,22 @@ def test_a_shipped_recipe_is_built_stepped_and_asked(path: Path, stand_ins: Stan
     assert isinstance(shipped, Recipe)
     run = train(path, stand_ins.overrides(shipped), stand_ins.runs, lambda _: None)
     grounder = store.load(run / "model")
-    assert grounder.limits == AnswerLimits(shipped.answer.batch_size, shipped.answer.max_new_tokens)
+    assert grounder.limits == AnswerLimits(shipped.answer.batch_size, 4)
     chosen = grounder.config.variant
     said = shipped.variant.model_dump(exclude={"knowledge"})
     assert {key: getattr(chosen, key) for key in said} == said
     assert (chosen.knowledge is None) == (shipped.variant.knowledge is None)
     row = next(row for row in read_rows(stand_ins.data, "test") if row.phrases)
     study = load_study(stand_ins.data, row)
-    (grounding,) = grounder.ground([study])
-    assert grounding.image_size == study.image.size
+    (named,) = grounder.ground([study])
+    assert named.image_size == study.image.size
+    (placed,) = grounder.ground_phrases([study], [[Query(row.phrases[0].phrase(), 2)]])
+    assert len(placed.phrases[0].boxes) == 2
+    evidence = placed.phrases[0].evidence
+    assert evidence is not None
+    assert len(evidence.box_deviations) == (2 if chosen.hypotheses > 1 else 0)
+    assert bool(evidence.knowledge) == (chosen.knowledge is not None)
+    assert (evidence.gate is not None) == (chosen.attention == "global-local")
 
 
 def test_every_row_of_the_family_is_there_for_every_benchmark() -> None:

@@ -31,9 +31,9 @@ def ablate(
     rows: Annotated[
         str,
         typer.Option(
-            help="Rows, separated by commas; the others are compared with the first. `table` are those of Table III; "
-            "`controls` are knowmvg and the same with a wrong graph; `options` are knowmvg and the same with one choice "
-            f"made otherwise that the paper leaves open ({len(GROUPS['options'])} rows; docs/family.md names them)."
+            help="Rows, separated by commas; the others are compared with the first. `table` are those of Table III, "
+            "`controls` knowmvg and the same with a wrong graph, `options` knowmvg and the same with one choice made "
+            f"otherwise that the paper leaves open ({len(GROUPS['options'])} rows; docs/family.md names them)."
         ),
     ] = "table",
     head: Annotated[BoxHead, typer.Option(help="Box head; token is the published one.")] = "extent",

@@ -34,8 +34,8 @@ def node_vectors(
 ) -> Tensor:
     """``x_i`` of equation 6 ``[N, D]`` by the encoder that a recipe names, from ``folder`` where it is there already.
 
-    ``language`` is read by the encoder of that name alone. Raises ``ModelError`` for an encoder that cannot be loaded or
-    read the texts.
+    ``language`` is read by the encoder of that name alone. Raises ``ModelError`` for an encoder that cannot be loaded
+    or read the texts.
     """
     if part.encoder == "language":
         assert language is not None
