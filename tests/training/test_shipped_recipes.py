@@ -117,6 +117,13 @@ def test_every_row_of_the_family_is_there_for_every_benchmark() -> None:
             assert recipe.data.folder != of_row.data.folder
 
 
+def test_the_cpu_size_language_model_is_not_trained_for_another(stand_ins: StandIns) -> None:
+    path = FULL / "kps.yaml"
+    run = train(path, stand_ins.overrides(read_recipe(path)), stand_ins.runs / "apart", lambda _: None)
+    stages = {folder.name.partition("-")[0] for folder in (run.parent / "parts").iterdir()}
+    assert stages == {"words", "features", "tokens", "nodes", "leaks"}
+
+
 def test_names_are_all_different() -> None:
     names = [read_recipe(path).name for path in SHIPPED]
     assert len(set(names)) == len(names)
