@@ -117,6 +117,20 @@ def test_every_row_of_the_family_is_there_for_every_benchmark() -> None:
             assert recipe.data.folder != of_row.data.folder
 
 
+def test_half_precision_is_trained_and_asked_too(stand_ins: StandIns) -> None:
+    path = FULL / "knowmvg.yaml"
+    shipped = read_recipe(path)
+    keys = [key for key in stand_ins.overrides(shipped) if "dtype" not in key]
+    run = train(path, [*keys, "name=half"], stand_ins.runs, lambda _: None)
+    grounder = store.load(run / "model")
+    half = {name for name, weight in grounder.model.named_parameters() if weight.dtype == torch.bfloat16}
+    assert {name.split(".")[0] for name in half} == {"image_encoder", "vlm"}
+    assert not half & set(grounder.trainable())  # what is trained is in single precision
+    row = next(row for row in read_rows(stand_ins.data, "test") if row.phrases)
+    (placed,) = grounder.ground_phrases([load_study(stand_ins.data, row)], [[Query(row.phrases[0].phrase(), 1)]])
+    assert len(placed.phrases[0].boxes) == 1
+
+
 def test_the_cpu_size_language_model_is_not_trained_for_another(stand_ins: StandIns) -> None:
     path = FULL / "kps.yaml"
     run = train(path, stand_ins.overrides(read_recipe(path)), stand_ins.runs / "apart", lambda _: None)
