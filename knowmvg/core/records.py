@@ -122,13 +122,15 @@ class Evidence(_Record):
 
     ``local_boxes`` are the coarse boxes of equation 10, ``global_box`` the extent of the frozen decoder's mask of
     equation 13, ``gate`` the weight of the global branch in equation 15; all in stored-image pixels. ``map_files`` are
-    maps that were written beside the result.
+    maps that were written beside the result. ``box_deviations`` are standard deviations of a box's edges x1, y1, x2, y2
+    in stored-image pixels, one a box and in the order of ``boxes``, from models that answer with several hypotheses.
     """
 
     knowledge: tuple[KnowledgeNode, ...] = ()
     local_boxes: tuple[tuple[float, float, float, float], ...] = ()
     global_box: tuple[float, float, float, float] | None = None
     gate: float | None = Field(default=None, ge=0.0, le=1.0)
+    box_deviations: tuple[tuple[float, float, float, float], ...] = ()
     source: str = Field(default="model", description="who named the phrase: model, parser or both")
     map_files: tuple[MapFile, ...] = ()
     maps: tuple[InstanceOf[EvidenceMap], ...] = Field(default=(), exclude=True, repr=False)  # in memory, never in JSON

@@ -14,22 +14,30 @@ def phrase_identification(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets)
 
 
-def smooth_l1(predicted: Tensor, target: Tensor, beta: float = 0.1) -> Tensor:
+def smooth_l1(predicted: Tensor, target: Tensor, beta: float = 0.1, weights: Tensor | None = None) -> Tensor:
     """First term of equation 17: SmoothL1 summed over the coordinates, averaged over unit boxes ``[P, 4]``.
 
     With torch's default ``beta`` of 1 the loss on unit coordinates is purely quadratic and weak; 0.1 is ours
-    (docs/deviations.md).
+    (docs/deviations.md). ``beta`` 0 is the plain L1 of the lineage.
+
+    Of hypotheses ``[P, H, 4]`` it is the sum with ``weights`` ``[P, H]`` (losses/hypotheses.py).
     """
     if len(predicted) == 0:
         return predicted.sum()
-    return F.smooth_l1_loss(predicted, target, beta=beta, reduction="none").sum(dim=1).mean()
+    wanted = target if weights is None else target.unsqueeze(1).expand_as(predicted)
+    each = F.smooth_l1_loss(predicted, wanted, beta=beta, reduction="none").sum(dim=-1)
+    return (each if weights is None else (weights * each).sum(dim=1)).mean()
 
 
-def generalized_iou(predicted: Tensor, target: Tensor) -> Tensor:
-    """Second term of equation 17: ``1 - GIoU``, averaged over unit boxes ``[P, 4]``."""
+def generalized_iou(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Second term of equation 17: ``1 - GIoU``, averaged over unit boxes ``[P, 4]``; hypotheses as ``smooth_l1``."""
     if len(predicted) == 0:
         return predicted.sum()
-    return (1 - iou_and_giou(predicted, target)[1]).mean()
+    if weights is None:
+        return (1 - iou_and_giou(predicted, target)[1]).mean()
+    wanted = target.unsqueeze(1).expand_as(predicted)
+    each = 1 - iou_and_giou(predicted.flatten(0, 1), wanted.flatten(0, 1))[1]
+    return (weights * each.view_as(weights)).sum(dim=1).mean()
 
 
 def score_calibration(score: Tensor, predicted: Tensor, target: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from knowmvg.nn.box_ops import cxcywh_to_xyxy, ordered
 from knowmvg.nn.feed_forward import MLP
 from knowmvg.nn.prompt_encoder import PromptConfig, build_two_way_transformer
 
+MAX_HYPOTHESES = 5  # SAM's IoU token and its four mask tokens
+
 
 @dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
 class Boxes:
@@ -24,12 +26,14 @@ class Boxes:
         mask: logits ``[P, h, w]`` over the canvas where the decoder draws one, else ``None``.
         attention: softmax weights ``[P, heads, h, w]`` of the box token over the image tokens, where they were asked
             for (nn/attention_weights.py); the sum over the cells is 1.
+        hypotheses: unit boxes ``[P, H, 4]`` whose mean ``xyxy`` is, the main one first, where a decoder has several.
     """
 
     xyxy: Tensor
     score: Tensor
     mask: Tensor | None = None
     attention: Tensor | None = None
+    hypotheses: Tensor | None = None
 
 
 class TokenBoxHead(nn.Module):
@@ -113,9 +117,15 @@ class BoxDecoder(nn.Module):
     The transformer has the shape of SAM's mask decoder and starts from its weights where those are given; the box
     token starts from SAM's IoU token, whose place it takes. With ``draws_masks``, and always with the head ``extent``,
     the decoder also draws what it boxes: the dot product of a query with every image token.
+
+    With more than one of ``hypotheses`` (uMedGround's multiple hypotheses; Zou et al., 2025) there are further tokens,
+    which start from SAM's mask tokens and are read by the same head; the answer is the mean of their boxes. Score and
+    drawing are the box token's.
     """
 
-    def __init__(self, config: PromptConfig, head: str = "extent", draws_masks: bool = False) -> None:
+    def __init__(
+        self, config: PromptConfig, head: str = "extent", draws_masks: bool = False, hypotheses: int = 1
+    ) -> None:
         super().__init__()
         channels, grid = config.channels, config.grid
         heads = {
@@ -125,17 +135,22 @@ class BoxDecoder(nn.Module):
         }
         if head not in heads:
             raise ValueError(f"expected a box head of {sorted(heads)}, got {head!r}")
+        if not 1 <= hypotheses <= MAX_HYPOTHESES:
+            raise ValueError(f"expected 1 to {MAX_HYPOTHESES} hypotheses, got {hypotheses}")
         self.transformer = build_two_way_transformer(config)
         self.box_token = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
+        self.other_tokens = nn.Parameter(torch.randn(1, hypotheses - 1, channels) * 0.02) if hypotheses > 1 else None
         self.head = heads[head]()
         self.score = MLP(channels, channels, 1, layers=2)
         self.mask_query = MLP(channels, channels, channels, layers=3) if draws_masks or head == "extent" else None
 
     def start_from(self, mask_decoder: Any) -> None:
-        """Copy the transformer and the IoU token of a SAM mask decoder of the same size."""
+        """Copy the transformer, the IoU token and the mask tokens in use of a SAM mask decoder of the same size."""
         self.transformer.load_state_dict(mask_decoder.transformer.state_dict())
         with torch.no_grad():
             self.box_token.copy_(mask_decoder.iou_token.weight[None])
+            if self.other_tokens is not None:
+                self.other_tokens.copy_(mask_decoder.mask_tokens.weight[None, : self.other_tokens.shape[1]])
 
     def forward(self, features: Tensor, positions: Tensor, prompts: Tensor) -> Boxes:
         """Boxes of ``P`` rows.
@@ -146,19 +161,32 @@ class BoxDecoder(nn.Module):
             prompts: ``[P, n, d]`` sparse prompt tokens.
         """
         rows, channels, height, width = features.shape
+        own = self.box_token if self.other_tokens is None else torch.cat([self.box_token, self.other_tokens], dim=1)
         if rows == 0:
             mask = features.new_zeros(0, height, width) if self.mask_query is not None else None
-            return Boxes(features.new_zeros(0, 4), features.new_zeros(0), mask)
-        tokens = torch.cat([self.box_token.expand(rows, -1, -1), prompts], dim=1)
+            several = None if own.shape[1] == 1 else features.new_zeros(0, own.shape[1], 4)
+            return Boxes(features.new_zeros(0, 4), features.new_zeros(0), mask, hypotheses=several)
+        tokens = torch.cat([own.expand(rows, -1, -1), prompts], dim=1)
         decoded, image = self.transformer(
             point_embeddings=tokens.unsqueeze(1),
             image_embeddings=features,
             image_positional_embeddings=positions,
             attention_similarity=None,
         )
-        token, image = decoded[:, 0, 0], image[:, 0]
-        mask = None
-        if self.mask_query is not None:
-            drawn = image @ self.mask_query(token).unsqueeze(-1) * channels**-0.5
-            mask = drawn.squeeze(-1).unflatten(-1, (height, width))
-        return Boxes(self.head(token, image, mask), self.score(token).squeeze(-1), mask)
+        image = image[:, 0]
+
+        def drawn(token: Tensor) -> Tensor | None:
+            if self.mask_query is None:
+                return None
+            cells = image @ self.mask_query(token).unsqueeze(-1) * channels**-0.5
+            drawing: Tensor = cells.squeeze(-1).unflatten(-1, (height, width))
+            return drawing
+
+        asked = decoded[:, 0, : own.shape[1]].unbind(dim=1)
+        drawings = [drawn(token) for token in asked]
+        boxes = [self.head(token, image, mask) for token, mask in zip(asked, drawings, strict=True)]
+        score = self.score(asked[0]).squeeze(-1)
+        if len(boxes) == 1:
+            return Boxes(boxes[0], score, drawings[0])
+        several = torch.stack(boxes, dim=1)
+        return Boxes(several.mean(dim=1), score, drawings[0], hypotheses=several)

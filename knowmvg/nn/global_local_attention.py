@@ -20,7 +20,7 @@ class Decoded:
     Args:
         boxes: the fused answer.
         branches: the answers that were fused, by name (``local``, ``global``).
-        local: ``b_loc`` of equation 10, ``[P, 4]``.
+        local: ``b_loc`` of equation 10, ``[P, 4]``; in the lineage's baseline a box that is taught and prompts nothing.
         global_mask: logits ``M`` of equation 13, ``[P, m, m]``.
         gate: weight of the global branch, ``[P]``.
     """
@@ -47,12 +47,23 @@ class Segmenter(nn.Module):
         return weight.reshape(1, -1, 1, 1)
 
 
-class PlainAttention(nn.Module):
-    """The baseline: the decoder sees the prompts and the image, one pass."""
+COARSE = ("none", "trained", "frozen")
 
-    def __init__(self, decoder: nn.Module) -> None:
+
+class PlainAttention(nn.Module):
+    """The baseline: the decoder sees the prompts and the image, one pass.
+
+    ``coarse`` reads a box straight from the ``<BOX>`` embedding beside it, as equation 10 does, which prompts nothing:
+    the lineage's second box head, by whose loss the embedding learns places. ``trained`` or, as in the lineage's code,
+    ``frozen`` at its random start.
+    """
+
+    def __init__(self, decoder: nn.Module, channels: int = 0, coarse: str = "none") -> None:
         super().__init__()
+        if coarse not in COARSE:
+            raise ValueError(f"expected coarse {'|'.join(COARSE)}, got {coarse!r}")
         self.decoder = decoder
+        self.local_prompt = None if coarse == "none" else LocalPrompt(channels).requires_grad_(coarse == "trained")
 
     def forward(
         self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
@@ -60,7 +71,7 @@ class PlainAttention(nn.Module):
         """Decode ``[e_box; P_k]``; see ``GlobalLocalAttention.forward`` for the arguments."""
         prompts = torch.cat([box_embedding.unsqueeze(1), knowledge], dim=1)
         boxes = self.decoder(features + segmenter.no_mask, positions, prompts)
-        return Decoded(boxes, {})
+        return Decoded(boxes, {}, None if self.local_prompt is None else self.local_prompt.box(box_embedding))
 
 
 class Gate(nn.Module):
@@ -98,6 +109,7 @@ class GlobalLocalAttention(nn.Module):
             (a cascade, the recommended choice: docs/deviations.md).
         gate: ``scalar`` or ``phrase``.
         detach_local: whether ``b_loc`` passes no gradient where it is a prompt.
+        global_sees_local: whether ``p_loc`` prompts the global branch too (the paper's section III-B; III-D2 says not).
     """
 
     def __init__(
@@ -107,6 +119,7 @@ class GlobalLocalAttention(nn.Module):
         mask_from: str = "text",
         gate: str = "scalar",
         detach_local: bool = False,
+        global_sees_local: bool = False,
     ) -> None:
         super().__init__()
         if mask_from not in MASK_SOURCES:
@@ -118,6 +131,7 @@ class GlobalLocalAttention(nn.Module):
         self.gate = Gate(channels, gate)
         self.mask_from = mask_from
         self.detach_local = detach_local
+        self.global_sees_local = global_sees_local
 
     def forward(
         self, box_embedding: Tensor, knowledge: Tensor, features: Tensor, positions: Tensor, segmenter: Segmenter
@@ -135,14 +149,15 @@ class GlobalLocalAttention(nn.Module):
         local_box = self.local_prompt.box(box_embedding)
         placed = local_box.detach() if self.detach_local else local_box
         corners = self.local_prompt.tokens(placed, segmenter.prompt_encoder)
-        local = self.decoder(features + segmenter.no_mask, positions, torch.cat([text, corners], dim=1))  # eq. 12
+        both = torch.cat([text, corners], dim=1)
+        local = self.decoder(features + segmenter.no_mask, positions, both)  # eq. 12
         if not self.joined:
             return Decoded(local, {}, local_box)
         prompted_by = self._mask_prompts(box_embedding, text, corners, local.xyxy, segmenter)
         dense, mask = self.mask_prompt(
             features, positions, prompted_by, segmenter.mask_decoder, segmenter.prompt_encoder
         )
-        wide = self.decoder(features + dense, positions, text)  # eq. 14
+        wide = self.decoder(features + dense, positions, both if self.global_sees_local else text)  # eq. 14
         gate = self.gate(box_embedding)
         return Decoded(_fuse(wide, local, gate), {"local": local, "global": wide}, local_box, mask, gate)
 
@@ -160,7 +175,7 @@ class GlobalLocalAttention(nn.Module):
 
 
 def _fuse(wide: Boxes, local: Boxes, gate: Tensor) -> Boxes:
-    """Equation 15 on boxes (always valid, being convex), and on scores, masks and attention weights alike."""
+    """Equation 15 on boxes (always valid, being convex), and on scores, masks, attention and hypotheses alike."""
 
     def mixed(one: Tensor | None, other: Tensor | None) -> Tensor | None:
         if one is None or other is None:
@@ -171,4 +186,5 @@ def _fuse(wide: Boxes, local: Boxes, gate: Tensor) -> Boxes:
     share = gate.unsqueeze(-1)
     xyxy = share * wide.xyxy + (1 - share) * local.xyxy
     score = gate * wide.score + (1 - gate) * local.score
-    return Boxes(xyxy, score, mixed(wide.mask, local.mask), mixed(wide.attention, local.attention))
+    attention, hypotheses = mixed(wide.attention, local.attention), mixed(wide.hypotheses, local.hypotheses)
+    return Boxes(xyxy, score, mixed(wide.mask, local.mask), attention, hypotheses)

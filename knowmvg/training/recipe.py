@@ -29,7 +29,8 @@ R = TypeVar("R", bound=RunPart)
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> RunPart:
     """A recipe from YAML with ``dotted.key=value`` overrides, of the system that its key ``system`` names.
 
-    A recipe may name another one under ``extends`` (a path relative to itself); its own keys come on top.
+    A recipe may name others under ``extends`` (a path relative to itself, or a list, of which the last has the last
+    word); its own keys come on top.
 
     Raises ``RecipeError`` for a missing file, malformed YAML, an unknown key or a value out of range.
     """

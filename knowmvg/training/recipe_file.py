@@ -38,15 +38,19 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no UTF-8 text"
         raise RecipeError("a readable recipe", f"{reason} at {path}", "Check the path.") from error
-    values = _parse(text, str(path))
-    if not isinstance(values, dict):
-        raise RecipeError("a YAML mapping", f"{type(values).__name__} in {path}", "Write keys as `name: value`.")
+    found = _parse(text, str(path))
+    if not isinstance(found, dict):
+        raise RecipeError("a YAML mapping", f"{type(found).__name__} in {path}", "Write keys as `name: value`.")
+    values: dict[str, Any] = found
     base = values.pop("extends", None)
     if base is None:
         return values
-    if not isinstance(base, str):
-        raise RecipeError("a path under extends", f"{base!r} in {path}", "Name another recipe file.")
-    return _merge(_read(path.parent / base, (*above, path.resolve())), values)
+    bases = [base] if isinstance(base, str) else base
+    if not (isinstance(bases, list) and bases and all(isinstance(one, str) for one in bases)):
+        raise RecipeError("a path or a list of paths under extends", f"{base!r} in {path}", "Name other recipe files.")
+    for one in reversed(bases):
+        values = _merge(_read(path.parent / one, (*above, path.resolve())), values)
+    return values
 
 
 def _parse(text: str, where: str) -> Any:

@@ -26,7 +26,8 @@ knowmvg train recipes/demo.yaml name=mine train.steps=100  # with other values
 ```
 
 * An unknown key, a wrong type and an impossible combination are refused before anything starts (exit code 6).
-* `extends: other.yaml` takes another recipe, by a path relative to the file, and puts the file's own keys on top.
+* `extends: other.yaml` takes another recipe, by a path relative to the file, and puts the file's own keys on top. Of a
+  list, `extends: [one.yaml, two.yaml]`, a later file's keys lie above those of an earlier one.
 * Values of overrides are YAML: `variant.knowledge=null`, `image_encoder.widths=[16,32,64]`.
 * The resolved recipe, every default included, is saved with the run as `recipe.yaml`.
 

@@ -19,8 +19,8 @@ class DataPart(Part):
 
     folder: Path = Path("data/phantom")
     """data set folder; it is read as it is when it holds a `manifest.jsonl`, and simulated into otherwise"""
-    studies: int = Field(default=12_000, ge=10)
-    """studies to simulate where the folder holds none"""
+    studies: int = Field(default=12_000, ge=0)
+    """studies to simulate where the folder holds none; 0 simulates nothing and asks for a prepared data set"""
     seed: int = Field(default=2026, ge=0)
     """seed of the simulation"""
     size: int = Field(default=256, ge=64, le=1024)

@@ -31,10 +31,13 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     """The studies that a recipe names; ``parts`` keeps what was found about leaks.
 
     Raises:
-        ManifestError: a split is empty.
+        ManifestError: a split is empty, or there is no data set and none is to be simulated.
         LeakError: patients or images are in two splits, and the recipe does not allow it.
     """
     lock = data.folder.with_name(f".{data.folder.name}.lock")
+    if data.studies == 0 and not (data.folder / "manifest.jsonl").is_file():
+        todo = "Prepare your copy of it: knowmvg prepare (docs/data.md)."
+        raise ManifestError("a prepared data set", f"no manifest.jsonl in {data.folder}", todo)
 
     def simulate() -> None:
         report(f"data: simulating {data.studies} studies into {data.folder}")

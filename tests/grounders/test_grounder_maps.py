@@ -12,6 +12,7 @@ from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import MapGrounder, Query
 from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Evidence, Phrase, Study
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.variants import VARIANTS, baseline, knowmvg
 from knowmvg.inference.session import Session
 from tests.grounders.conftest import REPORT, labelled_study, radiograph, tiny_grounder
@@ -24,6 +25,8 @@ KINDS = {
     "gla": {"drawn", "attention", "frozen"},
     "knowmvg": {"drawn", "attention", "frozen"},
     "lisa": {"drawn"},
+    "medground": {"attention"},
+    "umedground": {"attention"},
 }
 
 
@@ -148,7 +151,7 @@ def test_a_drawing_lies_where_its_box_lies(tokenizer, graph, size):
 
 def test_a_session_gives_them_with_every_source_of_phrases(tokenizer, graph):
     grounder = tiny_grounder(knowmvg(), tokenizer, graph)
-    grounder.max_new_tokens = 12
+    grounder.limits = AnswerLimits(max_new_tokens=12)
     session, study = Session(grounder), labelled_study()
     for source in ("parser", "both"):
         grounding = session.ground(study.image, REPORT, phrases=source, maps=True)

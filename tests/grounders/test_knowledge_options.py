@@ -12,6 +12,7 @@ import torch
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase, Study
 from knowmvg.grounders.prompted import store
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.variants import ModelConfig, knowmvg
 from knowmvg.grounders.store import load_grounder
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
@@ -80,7 +81,7 @@ def test_the_answer_query_is_one_for_a_study_and_the_others_one_a_phrase(tokeniz
 def test_padding_of_a_generated_batch_is_no_part_of_an_answer(tokenizer, graph):
     """An answer that ends early is filled up in its batch; its mean must not change by that."""
     grounder = tiny_grounder(knowmvg(knowledge=OPTIONS["answer"]), tokenizer, graph)
-    grounder.max_new_tokens = 12
+    grounder.limits = AnswerLimits(max_new_tokens=12)
     end, lengths = tokenizer.end, []
     vlm = grounder.model.vlm
     made = vlm.generate

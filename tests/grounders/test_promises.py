@@ -12,6 +12,7 @@ from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import Phrase, Study
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.store import load_grounder
 from tests.grounders.conftest import REPORT, labelled_study, radiograph
 
@@ -46,7 +47,7 @@ def test_a_batch_is_its_singles(grounder: PromptedGrounder, studies: list[Study]
 
 
 def test_generation_of_a_batch_is_that_of_its_singles(grounder: PromptedGrounder, studies: list[Study]) -> None:
-    grounder.max_new_tokens = 12
+    grounder.limits = AnswerLimits(max_new_tokens=12)
     reports = [REPORT, "Clear.", "Edema is seen at the left base, with a nodule."]
     asked = [Study(s.image, report, s.id) for s, report in zip(studies, reports, strict=True)]
     together = grounder.ground(asked)

@@ -14,6 +14,7 @@ from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase, Study
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.batch import make_example
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.tokenizer import BOX, SPECIAL, GroundingTokenizer
 from knowmvg.grounders.prompted.variants import VARIANTS, ModelConfig, Variant, knowmvg
 from knowmvg.grounders.spans import find_spans
@@ -201,6 +202,6 @@ def test_saving_again_keeps_what_others_wrote(
 
 def test_any_report_gets_an_answer(tokenizer: GroundingTokenizer, graph: KnowledgeGraph) -> None:
     grounder = tiny_grounder(knowmvg(), tokenizer, graph)
-    grounder.max_new_tokens = 5
+    grounder.limits = AnswerLimits(max_new_tokens=5)
     for report in ("", " \n", "Ä ü 漢字 🩻 \x00 ‮", REPORT * 60):
         assert grounder.ground([Study(radiograph(40, 40, 0), report)])[0].image_size == (40, 40)

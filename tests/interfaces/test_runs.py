@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from knowmvg.core.errors import ManifestError, ModelError, RecipeError
-from knowmvg.interfaces.cli import ablate
+from knowmvg.interfaces.cli import ablate, ablation_rows
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.main import main
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
@@ -64,14 +64,14 @@ def test_the_data_set_is_the_one_given_or_the_run_s_own(tmp_path):
     assert data_folder(tmp_path, None) == Path("own")
 
 
-@pytest.mark.parametrize("name", ablate.ROWS)
+@pytest.mark.parametrize("name", [*ablation_rows.TABLE, *ablation_rows.CONTROLS])
 @pytest.mark.parametrize("head", ["token", "edge", "extent"])
 @pytest.mark.parametrize("knowledge", ["variant.knowledge=null", "variant.knowledge={k: 3}"])
 def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
     from knowmvg.training.prompted.recipe import KnowledgePart
     from knowmvg.training.recipe import read_recipe
 
-    parts = ablate.ROWS[name]
+    parts = ablation_rows.ROWS[name]
     base = read_recipe(RECIPE, [knowledge])
     overrides = [knowledge, *parts.overrides(base.variant.knowledge is not None), f"variant.head={head}"]
     recipe = read_recipe(RECIPE, overrides)
@@ -85,10 +85,31 @@ def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
 
 
 def test_the_controls_are_knowmvg_but_for_their_graph():
-    whole = ablate.ROWS["knowmvg"].overrides(True)
+    whole = ablation_rows.ROWS["knowmvg"].overrides(True)
     for name in ("random-graph", "permuted-texts"):
-        assert ablate.ROWS[name].overrides(True) == [*whole, f"variant.knowledge.control={name}"]
-        assert name not in ablate.TABLE
+        assert ablation_rows.ROWS[name].overrides(True) == [*whole, f"variant.knowledge.control={name}"]
+        assert name not in ablation_rows.TABLE
+
+
+@pytest.mark.parametrize("name", ablation_rows.OPTIONS)
+def test_an_option_is_knowmvg_with_one_choice_made_otherwise(name):
+    from knowmvg.training.recipe import read_recipe
+
+    path = RECIPE.with_name("ablation.yaml")
+    parts = ablation_rows.OPTIONS[name]
+    whole = read_recipe(path, ablation_rows.ROWS["knowmvg"].overrides(True))
+    other = read_recipe(path, parts.overrides(True))
+    changed = {key.partition("=")[0].split(".")[0] for key in parts.keys}
+    differing = {key for key in type(whole).model_fields if getattr(whole, key) != getattr(other, key)}
+    assert differing == changed  # no row is the default under another name
+    assert read_recipe(path, [key for key in parts.overrides(True) if key not in parts.keys]) == whole
+
+
+def test_a_group_stands_for_its_rows():
+    assert ablation_rows.chosen_rows("table") == list(ablation_rows.TABLE)
+    assert ablation_rows.chosen_rows("options, baseline") == ["knowmvg", *ablation_rows.OPTIONS, "baseline"]
+    with pytest.raises(RecipeError, match="different rows"):
+        ablation_rows.chosen_rows("options,knowmvg")
 
 
 @pytest.mark.parametrize("rows", ["", "kps,gla2", "kps,kps"])

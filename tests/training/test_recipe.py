@@ -69,6 +69,43 @@ def test_a_recipe_extends_another_one(small, tmp_path):
     assert (recipe.name, recipe.train.steps, recipe.train.batch) == ("top", 9, 2)
 
 
+def test_of_several_that_it_extends_the_last_has_the_last_word(small, tmp_path):
+    (tmp_path / "part.yaml").write_text("data: {folder: other}\ntrain: {lr: 0.5, batch: 7}\n", encoding="utf-8")
+    top = tmp_path / "top.yaml"
+    top.write_text("extends: [small.yaml, part.yaml]\nname: top\ntrain: {batch: 9}\n", encoding="utf-8")
+    recipe = read_recipe(top)
+    assert (recipe.name, recipe.train.steps, recipe.train.lr, recipe.train.batch) == ("top", 2, 0.5, 9)
+    assert str(recipe.data.folder) == "other"
+    top.write_text("extends: [part.yaml, small.yaml]\nname: top\n", encoding="utf-8")
+    assert (read_recipe(top).train.lr, read_recipe(top).train.batch) == (1e-3, 2)
+
+
+def test_the_stages_that_another_part_replaces_need_not_be_said(tmp_path):
+    path = tmp_path / "least.yaml"
+    path.write_text("name: least\ntrain: {steps: 2, batch: 2, lr: 1.0e-3}\n", encoding="utf-8")
+    recipe = read_recipe(path)
+    assert isinstance(recipe, Recipe)
+    assert recipe.speaks_itself
+    keys = ["language_model={id: x}", "spoken=0"]
+    assert not read_recipe(path, keys).speaks_itself
+    assert read_recipe(path, [*keys, "variant.knowledge={}"]).speaks_itself  # it reads the texts of the nodes
+    assert not read_recipe(path, [*keys, "variant.knowledge={texts: {encoder: roberta-base}}"]).speaks_itself
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("variant={score: agreement}", "hypotheses: 3"),
+        ("variant={attention: global-local, coarse: trained}", "coarse: none"),
+        ("variant={decoder: mask, hypotheses: 3}", "one hypothesis"),
+        ("objective.l1_beta=-1", "objective.l1_beta"),
+        ("answer.batch_size=0", "answer.batch_size"),
+    ],
+)
+def test_choices_that_contradict_each_other_are_refused(small, override, words):
+    assert words in str(refused(small, override))
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -117,7 +154,14 @@ def test_malformed_yaml_in_an_override_is_a_recipe_error(small, value):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("name: [", "wrong.yaml"), ("", "NoneType"), ("- a\n- b\n", "list"), ("extends: 3\n", "extends"), ("a: *b", "b")],
+    [
+        ("name: [", "wrong.yaml"),
+        ("", "NoneType"),
+        ("- a\n- b\n", "list"),
+        ("extends: 3\n", "extends"),
+        ("extends: []\n", "extends"),
+        ("a: *b", "b"),
+    ],
 )
 def test_malformed_files_are_recipe_errors(tmp_path, text, words):
     path = tmp_path / "wrong.yaml"

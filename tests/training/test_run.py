@@ -86,6 +86,14 @@ def test_a_data_set_without_validation_is_refused(tmp_path: Path) -> None:
         train(tmp_path / "r.yaml", (), tmp_path / "runs", lambda _: None)
 
 
+def test_a_data_set_that_is_to_be_prepared_is_not_simulated(tmp_path: Path) -> None:
+    values = TINY | {"data": {"folder": str(tmp_path / "mine"), "studies": 0}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ManifestError, match="knowmvg prepare"):
+        train(tmp_path / "r.yaml", (), tmp_path / "runs", lambda _: None)
+    assert not (tmp_path / "mine").exists()
+
+
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config\.json"):
         load_grounder(tmp_path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.maps import evidence_maps, map_kinds
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
-from knowmvg.grounders.prompted.objective import grounding_losses
+from knowmvg.grounders.prompted.objective import Objective, grounding_losses
 from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, ReportTokenizer
+from knowmvg.grounders.prompted.uncertainty import box_deviations, box_scores
 from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # the auto classes of transformers take seconds to import, wh
 MAX_BOXES = 4  # a phrase
 
 Box = tuple[float, float, float, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,8 @@ class PromptedGrounder:
         mapped: whether evidence holds maps (``with_maps``).
         backbone: what the language model was loaded as, where it is one of the ecosystem's; one without a vision tower
             of its own reads the map of the image encoder, as the CPU-size one does.
+        limits: how many studies are answered at once, and how long an answer may be.
     """
-
-    batch_size = 16
-    max_new_tokens = 256
 
     def __init__(
         self,
@@ -88,17 +89,17 @@ class PromptedGrounder:
         *,
         mapped: bool = False,
         backbone: LoadedBackbone | None = None,
+        limits: AnswerLimits | None = None,
     ) -> None:
         self.model, self.config, self.tokenizer, self.graph, self.name = model, config, tokenizer, graph, name
-        self.mapped, self.backbone = mapped, backbone
+        self.mapped, self.backbone, self.limits = mapped, backbone, limits or AnswerLimits()
 
     # --- answering -----------------------------------------------------------------------------------------------
 
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
         """Read the reports, name the phrases and place them; one grounding a study, in order."""
         answers: list[Grounding] = []
-        for start in range(0, len(studies), self.batch_size):
-            batch = studies[start : start + self.batch_size]
+        for batch, _ in self._parts(studies, studies):
             seen, frames = self._encode(batch)
             answers += self._groundings(batch, frames, seen.map, self._generate(batch, seen), None)
         return answers
@@ -108,13 +109,18 @@ class PromptedGrounder:
         if len(studies) != len(queries):
             raise ValueError(f"expected one list of queries a study, got {len(queries)} for {len(studies)} studies")
         answers: list[Grounding] = []
-        for start in range(0, len(studies), self.batch_size):
-            batch, asked = studies[start : start + self.batch_size], queries[start : start + self.batch_size]
+        for batch, asked in self._parts(studies, queries):
             seen, frames = self._encode(batch)
             given = self._read_forced(batch, seen.tokens, asked)
             phrases = [[query.phrase for query in row] for row in asked]
             answers += self._groundings(batch, frames, seen.map, given, phrases)
         return answers
+
+    def _parts(self, studies: Sequence[Study], beside: Sequence[T]) -> Iterator[tuple[Sequence[Study], Sequence[T]]]:
+        """Studies, with what is beside each, so many at once."""
+        size = self.limits.batch_size
+        for start in range(0, len(studies), size):
+            yield studies[start : start + size], beside[start : start + size]
 
     @property
     def findings(self) -> frozenset[str]:
@@ -162,7 +168,14 @@ class PromptedGrounder:
 
     def _like(self, model: PromptedModel, graph: KnowledgeGraph, *, mapped: bool) -> PromptedGrounder:
         return PromptedGrounder(
-            model, self.config, self.tokenizer, graph, self.name, mapped=mapped, backbone=self.backbone
+            model,
+            self.config,
+            self.tokenizer,
+            graph,
+            self.name,
+            mapped=mapped,
+            backbone=self.backbone,
+            limits=self.limits,
         )
 
     @property
@@ -193,7 +206,7 @@ class PromptedGrounder:
     @torch.inference_mode()
     def _generate(self, studies: Sequence[Study], seen: _Seen) -> list[_Answer]:
         prompts = [self.tokenizer.prompt(study.report) for study in studies]
-        bounds = {"stop_id": self.tokenizer.end, "max_new_tokens": self.max_new_tokens}
+        bounds = {"stop_id": self.tokenizer.end, "max_new_tokens": self.limits.max_new_tokens}
         if seen.shared and self.backbone is not None:  # what the prompts begin with, the image above all, is read once
             generated = self.backbone.vlm.generate_shared(prompts, seen.tokens[:1], **bounds)
         else:
@@ -293,15 +306,13 @@ class PromptedGrounder:
     def _grounded(self, phrase: Phrase, placed: Placed, index: list[int], frame: Frame) -> GroundedPhrase:
         decoded = placed.decoded
         boxes = frame.from_unit(decoded.boxes.xyxy[index].double().cpu().numpy())
-        scores = decoded.boxes.score[index].sigmoid().tolist()
-        regions = sorted(
-            (Region(xyxy=tuple(b), score=s) for b, s in zip(boxes.tolist(), scores, strict=True)), key=_left
-        )
-        return GroundedPhrase(
-            **phrase.model_dump(), boxes=tuple(regions), evidence=self._evidence(placed, index, frame)
-        )
+        scores = box_scores(decoded.boxes, self.config.variant.score)[index].tolist()
+        order = sorted(range(len(index)), key=lambda place: boxes[place, 0])
+        regions = (Region(xyxy=_box(boxes[place].tolist()), score=scores[place]) for place in order)
+        evidence = self._evidence(placed, index, frame, [index[place] for place in order])
+        return GroundedPhrase(**phrase.model_dump(), boxes=tuple(regions), evidence=evidence)
 
-    def _evidence(self, placed: Placed, index: list[int], frame: Frame) -> Evidence:
+    def _evidence(self, placed: Placed, index: list[int], frame: Frame, ordered: list[int]) -> Evidence:
         decoded, knowledge = placed.decoded, placed.knowledge
         first = index[0]
         nodes = tuple(
@@ -323,7 +334,11 @@ class PromptedGrounder:
             )
         gate = None if decoded.gate is None else round(float(decoded.gate[first]), 4)
         maps = evidence_maps(decoded, index, frame) if self.mapped else ()
-        return Evidence(knowledge=nodes, local_boxes=local, global_box=extent, gate=gate, maps=maps)
+        spread = box_deviations(decoded.boxes, frame)
+        deviations = () if spread is None else tuple(_box(row) for row in spread[ordered].tolist())
+        return Evidence(
+            knowledge=nodes, local_boxes=local, global_box=extent, gate=gate, box_deviations=deviations, maps=maps
+        )
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -339,17 +354,13 @@ class PromptedGrounder:
             tokens = self.look(np.stack([e.canvas for e in examples if e.canvas is not None]))
         return collate(examples, self.tokenizer, len(self.graph.texts), features, tokens)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
         """Named, unweighted loss terms of a batch (grounders/prompted/objective.py)."""
-        return grounding_losses(self.model, batch)
+        return grounding_losses(self.model, batch, objective)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that training changes."""
         return self.model.trainable()
-
-
-def _left(region: Region) -> float:
-    return region.xyxy[0]
 
 
 def _box(values: Sequence[float]) -> Box:

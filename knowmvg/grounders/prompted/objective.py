@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from knowmvg.losses.grounding import (
     score_calibration,
     smooth_l1,
 )
+from knowmvg.losses.hypotheses import hypothesis_weights
+from knowmvg.nn.box_decoder import Boxes
 from knowmvg.nn.box_ops import filled
 
 TERMS = (
@@ -36,18 +39,32 @@ TERMS = (
 )
 
 
-def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """How the terms are taken; their weights are the recipe's.
+
+    Args:
+        l1_beta: where SmoothL1 turns from quadratic to linear, in unit coordinates; 0 is plain L1, the lineage's.
+        hypotheses: how several boxes of one phrase are weighted, ``published`` or ``error`` (losses/hypotheses.py).
+    """
+
+    l1_beta: float = 0.1
+    hypotheses: str = "published"
+
+
+def grounding_losses(model: PromptedModel, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
     """Loss terms of a batch, each a scalar; a term is present when the model has the part that it teaches
     and the batch has a box.
 
     ``text`` is equation 16, ``box_*`` equation 17. ``local_*`` teach the coarse box of equation 10, ``branch_*`` each
     branch of equations 12 and 14 by itself, ``mask_*`` what the decoder draws (the reference mask, or the filled box
     where the data has no mask), ``score`` the boxes' scores and ``knowledge`` the selection of equation 8: the paper
-    has none of these (docs/deviations.md).
+    has none of these (docs/deviations.md). Of a decoder with several hypotheses each is taught, with its weight.
 
     Under autocast the language model alone computes in half precision: bfloat16 tells the right half of an image in
     steps of 1/256 of its side, too coarse for a box.
     """
+    objective = objective or Objective()
     features = batch.image if batch.cached else model.encode(batch.image)
     features = features.to(next(model.projection.parameters()).dtype)  # a frozen base may be half precision
     states = model.vlm(batch.input_ids, None, features if batch.tokens is None else batch.tokens)
@@ -58,22 +75,21 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
         return terms
     with torch.autocast(features.device.type, enabled=False):
         emitting, answers = batch.emitting(states.to(features.dtype))
-        return terms | _of_boxes(model.place(emitting, answers, features, batch.box_rows), batch)
+        return terms | _of_boxes(model.place(emitting, answers, features, batch.box_rows), batch, objective)
 
 
-def _of_boxes(placed: Placed, batch: Batch) -> dict[str, Tensor]:
+def _of_boxes(placed: Placed, batch: Batch, objective: Objective) -> dict[str, Tensor]:
     """The terms of a batch with boxes that concern them."""
     terms: dict[str, Tensor] = {}
     decoded, boxes = placed.decoded, batch.boxes
-    terms["box_l1"] = smooth_l1(decoded.boxes.xyxy, boxes)
-    terms["box_giou"] = generalized_iou(decoded.boxes.xyxy, boxes)
+    terms["box_l1"], terms["box_giou"] = _box_terms(decoded.boxes, boxes, objective)
     terms["score"] = score_calibration(decoded.boxes.score, decoded.boxes.xyxy, boxes)
     if decoded.local is not None:
-        terms["local_l1"] = smooth_l1(decoded.local, boxes)
+        terms["local_l1"] = smooth_l1(decoded.local, boxes, objective.l1_beta)
         terms["local_giou"] = generalized_iou(decoded.local, boxes)
     if decoded.branches:
-        terms["branch_l1"] = _mean(smooth_l1(b.xyxy, boxes) for b in decoded.branches.values())
-        terms["branch_giou"] = _mean(generalized_iou(b.xyxy, boxes) for b in decoded.branches.values())
+        branches = [_box_terms(branch, boxes, objective) for branch in decoded.branches.values()]
+        terms["branch_l1"], terms["branch_giou"] = (_mean(several) for several in zip(*branches, strict=True))
     if decoded.boxes.mask is not None:
         drawn = decoded.boxes.mask
         masks = F.interpolate(batch.masks.unsqueeze(1), drawn.shape[-2:], mode="area").squeeze(1)
@@ -83,6 +99,15 @@ def _of_boxes(placed: Placed, batch: Batch) -> dict[str, Tensor]:
     if placed.knowledge.similarity.shape[1]:
         terms["knowledge"] = knowledge_alignment(placed.knowledge.similarity, batch.related)
     return terms
+
+
+def _box_terms(placed: Boxes, boxes: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+    """Both terms of equation 17 for what a decoder answered."""
+    weights, answered = None, placed.xyxy
+    if placed.hypotheses is not None:
+        answered = placed.hypotheses
+        weights = hypothesis_weights(answered, boxes, objective.hypotheses)
+    return smooth_l1(answered, boxes, objective.l1_beta, weights), generalized_iou(answered, boxes, weights)
 
 
 def _mean(values: Iterable[Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from knowmvg.core.errors import KnowledgeError, ModelError
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of, build_model
 from knowmvg.grounders.segmenters.record import SamPart
@@ -51,9 +53,8 @@ def save(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     config = {"format": FORMAT, "system": "prompted", "name": grounder.name, "model": grounder.config.to_dict()}
-    (staging / "config.json").write_text(
-        json.dumps(config | {"training": facts or {}}, indent=2) + "\n", encoding="utf-8"
-    )
+    config |= {"limits": asdict(grounder.limits), "training": facts or {}}
+    (staging / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous().clone()
         for name, t in grounder.model.state_dict().items()
@@ -99,6 +100,7 @@ def load(folder: Path, device: str = "cpu") -> PromptedGrounder:
             for name, t in load_file(folder / "model.safetensors").items()
         }
         shape = ModelConfig.from_dict(config["model"])
+        limits = AnswerLimits(**config.get("limits", {}))
         graph = load_graph(folder / "knowledge.json")
         adjacency = adjacency_of(graph, shape.variant)
         features = tensors.get("knowledge.node_features", torch.zeros(len(graph.texts), 1))
@@ -120,13 +122,13 @@ def load(folder: Path, device: str = "cpu") -> PromptedGrounder:
             if backbone is None
             else backbone.tokenizer
         )
-    except (SafetensorError, KnowledgeError, ValueError, KeyError, RuntimeError, OSError) as error:
+    except (SafetensorError, KnowledgeError, TypeError, ValueError, KeyError, RuntimeError, OSError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"a whole model in {folder}", reason, "Copy or train the model again.") from error
     model.to(device).eval()
-    return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone)
+    return PromptedGrounder(model, shape, tokenizer, graph, config["name"], backbone=backbone, limits=limits)
 
 
 def referred(shape: ModelConfig) -> tuple[str, ...]:

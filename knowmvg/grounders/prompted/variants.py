@@ -39,6 +39,11 @@ class Variant:
         detach_local: whether equation 10's box is cut from the gradient where it is a prompt (the paper is silent);
             it is then taught by its own loss alone, and the frozen mask decoder needs no backward pass.
         gate: ``scalar`` or ``phrase``, equation 15.
+        global_sees_local: whether the corners of equation 11 prompt the global branch too (equation 14).
+        coarse: with plain attention, whether a box is also read straight from the ``<BOX>`` embedding, and how:
+            ``none``, ``trained`` or ``frozen`` (the lineage's second box head, nn/global_local_attention.py).
+        hypotheses: boxes that the box decoder answers a phrase with and takes the mean of (uMedGround: 3).
+        score: ``head``, or ``agreement`` of the hypotheses.
     """
 
     knowledge: KnowledgeConfig | None = None
@@ -49,6 +54,10 @@ class Variant:
     mask_from: str = "text"
     detach_local: bool = False
     gate: str = "scalar"
+    global_sees_local: bool = False
+    coarse: str = "none"
+    hypotheses: int = 1
+    score: str = "head"
 
 
 def baseline(head: str = "extent") -> Variant:
@@ -71,12 +80,30 @@ def knowmvg(head: str = "extent", mask_from: str = "text", knowledge: KnowledgeC
     return replace(gla(head, mask_from), knowledge=knowledge or KnowledgeConfig())
 
 
+def medground() -> Variant:
+    """MedGround as its code has it: the published head, and the second box head, which is taught here."""
+    return Variant(head="token", coarse="trained")
+
+
+def umedground() -> Variant:
+    """uMedGround: MedGround with three hypotheses, whose agreement is the score."""
+    return replace(medground(), hypotheses=3, score="agreement")
+
+
 def lisa() -> Variant:
     """LISA: the token prompts a trained mask decoder, the box is the mask's extent."""
     return Variant(decoder="mask")
 
 
-VARIANTS = {"baseline": baseline, "kps": kps, "gla": gla, "knowmvg": knowmvg, "lisa": lisa}
+VARIANTS = {
+    "baseline": baseline,
+    "kps": kps,
+    "gla": gla,
+    "knowmvg": knowmvg,
+    "lisa": lisa,
+    "medground": medground,
+    "umedground": umedground,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +192,19 @@ def build_model(
     variant, channels = config.variant, config.prompts.channels
     decoder: nn.Module
     if variant.decoder == "mask":
-        if variant.attention != "plain":
-            raise ModelError("plain attention with the mask decoder", variant.attention, "LISA has no second branch.")
+        if variant.attention != "plain" or variant.hypotheses > 1:
+            got = f"{variant.attention} attention, {variant.hypotheses} hypotheses"
+            raise ModelError("plain attention and one hypothesis with the mask decoder", got, "LISA has no more.")
         decoder = MaskToBox(copy.deepcopy(segmenter.mask_decoder).requires_grad_(True))
     else:
-        decoder = BoxDecoder(config.prompts, variant.head, variant.draws_masks)
+        decoder = BoxDecoder(config.prompts, variant.head, variant.draws_masks, variant.hypotheses)
         decoder.start_from(segmenter.mask_decoder)
     attention: nn.Module = (
-        GlobalLocalAttention(decoder, channels, variant.mask_from, variant.gate, variant.detach_local)
+        GlobalLocalAttention(
+            decoder, channels, variant.mask_from, variant.gate, variant.detach_local, variant.global_sees_local
+        )
         if variant.attention == "global-local"
-        else PlainAttention(decoder)
+        else PlainAttention(decoder, channels, variant.coarse)
     )
     knowledge: nn.Module = (
         KnowledgePrompts(node_features, adjacency, channels, variant.knowledge, language.hidden_size)

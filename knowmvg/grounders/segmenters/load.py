@@ -1,4 +1,4 @@
-"""SAM by hub id, folder or published file, as the frozen parts of a grounder."""
+"""SAM, MedSAM and SAM-HQ by hub id, folder or published file, as the frozen parts of a grounder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import SamConfig, SamModel
+from transformers import AutoConfig, SamHQModel, SamMaskDecoderConfig, SamModel
+from transformers.models.sam.modeling_sam import SamMaskDecoder
 
 from knowmvg.core.errors import ModelError
 from knowmvg.grounders.segmenters.published import is_published, renamed, sizes
@@ -17,6 +18,19 @@ from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.nn.global_local_attention import Segmenter
 from knowmvg.nn.prompt_encoder import PromptConfig
 from knowmvg.nn.sam_image_encoder import SamImageEncoder
+
+_DECODER_SIZES = (
+    "hidden_size",
+    "hidden_act",
+    "mlp_dim",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "attention_downsample_rate",
+    "num_multimask_outputs",
+    "iou_head_depth",
+    "iou_head_hidden_dim",
+    "layer_norm_eps",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,12 @@ def load_sam(part: SamPart) -> LoadedSam:
 
 
 def _of_transformers(part: SamPart) -> Any:
-    config = SamConfig.from_pretrained(part.id, revision=part.revision)
-    if config.model_type != "sam":
-        raise ModelError("a model of type sam", f"{config.model_type} at {part.id}", "Name a SAM or MedSAM.")
-    sam, told = SamModel.from_pretrained(
+    config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
+    if config.model_type not in ("sam", "sam_hq"):
+        todo = "Name a SAM, MedSAM or SAM-HQ."
+        raise ModelError("a model of type sam or sam_hq", f"{config.model_type} at {part.id}", todo)
+    kind = SamModel if config.model_type == "sam" else SamHQModel
+    sam, told = kind.from_pretrained(
         part.id,
         revision=part.revision,
         dtype=torch.float32,
@@ -65,7 +81,23 @@ def _of_transformers(part: SamPart) -> Any:
     )
     if missing := sorted(told["missing_keys"]):
         raise ValueError(f"no weights for {missing[0]}")
+    if config.model_type == "sam_hq":
+        sam.mask_decoder = _within(sam.mask_decoder, config.mask_decoder_config)
     return sam
+
+
+def _within(decoder: Any, config: Any) -> SamMaskDecoder:
+    """The mask decoder of SAM inside that of a SAM-HQ, which kept SAM's weights frozen and added to them.
+
+    What was added draws with features from the inside of the image encoder (of ViT-H 10 MiB a study in half precision,
+    five times the map that is cached), and it is no place for a trained decoder to start from: it is left out.
+    """
+    plain = SamMaskDecoderConfig(**{name: getattr(config, name) for name in _DECODER_SIZES})
+    plain._attn_implementation = "sdpa"
+    inner = SamMaskDecoder(plain)
+    tensors = decoder.state_dict()
+    inner.load_state_dict({name: tensors[name] for name in inner.state_dict()})
+    return inner
 
 
 def _published(path: Path) -> Any:

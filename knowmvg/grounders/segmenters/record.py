@@ -13,7 +13,8 @@ class SamPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     id: str = Field(min_length=1)
-    """hub id, a local folder in the same layout, or a `.pth` file as SAM and MedSAM were published"""
+    """hub id, a local folder in the same layout, or a `.pth` file as SAM and MedSAM were published; of a SAM-HQ, by id
+    or folder, the SAM inside it"""
     revision: str | None = None
     """commit, tag or branch of a hub id"""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +10,7 @@ from rich.markdown import Markdown
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.ablation_rows import GROUPS, ROWS, chosen_rows, row_overrides
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
 from knowmvg.interfaces.cli.train import tell, train_recipe
@@ -19,36 +19,6 @@ if TYPE_CHECKING:
     from knowmvg.evaluation.samples import Sample
 
 BoxHead = Literal["token", "edge", "extent"]
-
-
-@dataclass(frozen=True, slots=True)
-class RowParts:
-    """What a row is made of: knowledge prompts (KPS), global-local attention (GLA), decoder, control of the graph."""
-
-    kps: bool
-    gla: bool
-    decoder: str = "box"
-    control: str | None = None
-
-    def overrides(self, knowledge: bool) -> list[str]:
-        """The row's recipe keys; ``knowledge`` says whether the recipe has knowledge prompts, whose settings stay."""
-        keys = [f"variant.attention={'global-local' if self.gla else 'plain'}", f"variant.decoder={self.decoder}"]
-        if self.kps != knowledge:
-            keys.append("variant.knowledge={}" if self.kps else "variant.knowledge=null")
-        if self.control is not None:
-            keys.append(f"variant.knowledge.control={self.control}")
-        return keys
-
-
-TABLE = {
-    "baseline": RowParts(kps=False, gla=False),
-    "kps": RowParts(kps=True, gla=False),
-    "gla": RowParts(kps=False, gla=True),
-    "knowmvg": RowParts(kps=True, gla=True),
-    "lisa": RowParts(kps=False, gla=False, decoder="mask"),
-}
-CONTROLS = {name: RowParts(kps=True, gla=True, control=name) for name in ("random-graph", "permuted-texts")}
-ROWS = TABLE | CONTROLS
 
 
 def ablate(
@@ -61,10 +31,11 @@ def ablate(
     rows: Annotated[
         str,
         typer.Option(
-            help="Rows, separated by commas; the others are compared with the first. Beside those of the table: "
-            f"{', '.join(CONTROLS)}, which are knowmvg with a wrong graph (--rows knowmvg,{','.join(CONTROLS)})."
+            help="Rows, separated by commas; the others are compared with the first. `table` are those of Table III, "
+            "`controls` knowmvg and the same with a wrong graph, `options` knowmvg and the same with one choice made "
+            f"otherwise that the paper leaves open ({len(GROUPS['options'])} rows; docs/family.md names them)."
         ),
-    ] = ",".join(TABLE),
+    ] = "table",
     head: Annotated[BoxHead, typer.Option(help="Box head; token is the published one.")] = "extent",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each row.")] = 2,
     split: Annotated[str, typer.Option(help="Which studies to ask.")] = "test",
@@ -99,24 +70,6 @@ def ablate(
     console.out().print(Markdown(table.to_markdown()))
     other = "token" if head == "extent" else "extent"
     console.show_written([out / f"ablation-{head}.md"], f"knowmvg ablate {recipe} --out {out} --head {other}")
-
-
-def chosen_rows(rows: str) -> list[str]:
-    """The names of rows in an option's value.
-
-    Raises:
-        RecipeError: none, an unknown one, or one twice.
-    """
-    names = [name.strip() for name in rows.split(",") if name.strip()]
-    if not names or any(name not in ROWS for name in names) or len(set(names)) < len(names):
-        todo = "Separate them by commas: --rows baseline,knowmvg."
-        raise RecipeError(f"different rows among {', '.join(ROWS)}", repr(rows), todo)
-    return names
-
-
-def row_overrides(parts: RowParts, head: str, knowledge: bool) -> list[str]:
-    """The recipe keys of a row with a box head; ``knowledge`` says whether the recipe has knowledge prompts."""
-    return [*parts.overrides(knowledge), f"variant.head={head}"]
 
 
 def trained_run(recipe: Path, overrides: list[str], runs: Path, name: str, seed: int) -> Path:

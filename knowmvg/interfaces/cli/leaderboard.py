@@ -17,7 +17,8 @@ import knowmvg
 from knowmvg.core.errors import RecipeError
 from knowmvg.core.records import Study
 from knowmvg.interfaces.cli import console
-from knowmvg.interfaces.cli.ablate import ROWS, BoxHead, chosen_rows, row_overrides, trained_run
+from knowmvg.interfaces.cli.ablate import BoxHead, trained_run
+from knowmvg.interfaces.cli.ablation_rows import ROWS, chosen_rows, row_overrides
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.runs import data_folder, model_folder

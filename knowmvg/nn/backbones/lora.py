@@ -38,3 +38,6 @@ def add_lora(
 
     names = decoder_layers(model, decoder, targets)
     model.add_adapter(LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, bias="none"))
+    for name, parameter in model.named_parameters():
+        if ".lora_" in name:  # transformers makes them as precise as the layer beside them
+            parameter.data = parameter.data.float()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from knowmvg.grounders.diffusion.parts import Source
+from knowmvg.grounders.diffusion.origins import Source
 from knowmvg.grounders.diffusion.settings import ReadSettings
 from knowmvg.training.recipe_parts import Part, RunPart, Schedule
 

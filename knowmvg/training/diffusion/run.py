@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from knowmvg.grounders.diffusion.parts import DiffusionParts, Source, load_parts
+from knowmvg.grounders.diffusion.origins import Source
+from knowmvg.grounders.diffusion.parts import DiffusionParts, load_parts
 from knowmvg.grounders.diffusion.store import save_diffusion
 from knowmvg.grounders.diffusion.text import TextRecipe
 from knowmvg.nn.diffusion.latents import VaeLatents

@@ -119,7 +119,7 @@ def try_out(work: Workplace) -> Trial:
         sampled = _sampled(work, Path(folder))
         graph = own_graph(recipe, Path(folder) / "private")
         tokenizer, built = words(sampled)
-        language = blank_language(recipe, tokenizer)
+        language = blank_language(recipe, tokenizer) if recipe.speaks_itself else None
         classes = [] if recipe.sam is not None else classes_of(work)
         segmenter: SegmenterTask | LoadedSam = (
             blank_segmenter(recipe, classes) if recipe.sam is None else fitting_sam(recipe, recipe.sam)
@@ -129,7 +129,9 @@ def try_out(work: Workplace) -> Trial:
         stages += stage
         backbone = backbone_of(recipe)
         tokens = None if backbone is None or backbone.pictures is None else image_tokens(sampled, backbone)
-        grounder = assembled(sampled, tokenizer, graph or built, language.cpu(), segmenter, backbone)
+        grounder = assembled(
+            sampled, tokenizer, graph or built, None if language is None else language.cpu(), segmenter, backbone
+        )
         grounder.model.to(device_of(recipe.machine))
         return _tried(work, sampled, grounder, features, tokens, stages)
 
@@ -147,7 +149,7 @@ def _shared_stages(
 ) -> list[Stage]:
     """The stages that come before, one step each; a stage that is done costs nothing."""
     recipe, stages = work.recipe, []
-    if not (work.folder("language") / "language.safetensors").is_file():
+    if language is not None and not (work.folder("language") / "language.safetensors").is_file():
         schedule = recipe.language.schedule
         task = LanguageTask(language, tokenizer)
         batch = SpokenBatches(recipe.parts_seed, 1, schedule.batch)[0]
@@ -229,7 +231,9 @@ def _tried(
 ) -> Trial:
     recipe, folder, device = work.recipe, work.studies.folder, grounder.device
     examples = [_example(grounder, folder, row) for row in sampled.studies.train]
-    task = GroundingTask(grounder, features, 0, tokens)  # both branches of the attention from the first step
+    task = GroundingTask(
+        grounder, features, 0, tokens, recipe.objective.of_model()
+    )  # both branches of the attention from the first step
     step = _Step(task, recipe.losses, recipe.train.clip)
     drawn = [_on(device, task.collate([one])) for one in _drawn(recipe, examples)]
     probes = [_on(device, task.collate([one])) for one in _probes(recipe, examples)]

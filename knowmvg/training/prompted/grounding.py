@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.objective import Objective
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
@@ -89,14 +90,20 @@ class GroundingTask(nn.Module):
         local_steps: batches in which the local branch of a global-local attention learns alone. Both branches share
             a decoder, and a batch with one branch costs little more than half; the count is part of a checkpoint.
         tokens: image tokens of its studies, of a language model with a vision tower of its own.
+        objective: how the terms are taken.
     """
 
     def __init__(
-        self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0, tokens: FeatureCache | None = None
+        self,
+        grounder: PromptedGrounder,
+        cache: FeatureCache,
+        local_steps: int = 0,
+        tokens: FeatureCache | None = None,
+        objective: Objective | None = None,
     ) -> None:
         super().__init__()
         self.model = grounder.model
-        self.local_steps = local_steps
+        self.local_steps, self.objective = local_steps, objective
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.batches: Tensor
         words = grounder.tokenizer  # a backbone is taught on images alone
@@ -124,7 +131,7 @@ class GroundingTask(nn.Module):
         attention = self.model.attention
         if isinstance(attention, GlobalLocalAttention):
             attention.joined = int(self.batches) > self.local_steps
-        terms = self._parts[0].losses(batch)
+        terms = self._parts[0].losses(batch, self.objective)
         if spoken is not None:
             terms["text"] = (terms["text"] + self._spoken[0](**spoken)["text"]) / 2
         return terms
@@ -153,13 +160,17 @@ def _miss_no_frozen(task: nn.Module, lacking: Any) -> None:
 
 @torch.inference_mode()
 def validate(
-    grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence[Example], tokens: FeatureCache | None = None
+    grounder: PromptedGrounder,
+    cache: FeatureCache,
+    examples: Sequence[Example],
+    tokens: FeatureCache | None = None,
+    batch_size: int = 32,
 ) -> dict[str, float]:
     """Mean IoU and acc@0.5 of single boxes, teacher-forced: for choosing a checkpoint, not for reporting."""
     overlaps: list[Tensor] = []
     right = total = 0
-    for start in range(0, len(examples), 32):
-        part = examples[start : start + 32]
+    for start in range(0, len(examples), batch_size):
+        part = examples[start : start + batch_size]
         ids = [example.id for example in part]
         batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids)).to(grounder.device)
         states = grounder.model.vlm(batch.input_ids, None, batch.read)

@@ -51,11 +51,11 @@ def assembled(
     work: Workplace,
     tokenizer: GroundingTokenizer,
     graph: KnowledgeGraph,
-    language: LanguageModel,
+    language: LanguageModel | None,
     pretrained: SegmenterTask | LoadedSam,
     backbone: LoadedBackbone | None = None,
 ) -> PromptedGrounder:
-    """The grounder, what the run teaches of it drawn by the recipe's seed."""
+    """The grounder, what the run teaches of it drawn by the recipe's seed; ``backbone`` or ``language`` speaks."""
     recipe = work.recipe
     chosen = recipe.variant.model_dump()
     knowledge = recipe.variant.knowledge
@@ -63,13 +63,14 @@ def assembled(
         chosen["knowledge"] = KnowledgeConfig(**knowledge.model_values())
         graph = CONTROLS[knowledge.control](graph, recipe.seed)
     config = ModelConfig(
-        language.config if backbone is None else None,
+        language.config if backbone is None and language is not None else None,
         ImageEncoderConfig(**recipe.image_encoder.model_dump()),
         pretrained.prompts if isinstance(pretrained, LoadedSam) else prompt_config(recipe),
         Variant(**chosen),
         None if recipe.sam is None else recipe.sam.model_dump(),
     )
-    language.eval()
+    if language is not None:
+        language.eval()
     nodes = torch.zeros(len(graph.texts), 1)  # not read without knowledge prompts
     if knowledge is not None:
         nodes = node_vectors(graph.texts, knowledge.texts, language, tokenizer, work.parts / "nodes", work.report)
@@ -83,4 +84,6 @@ def assembled(
         language if backbone is None else backbone.vlm,
     )
     read_by = tokenizer if backbone is None else backbone.tokenizer
-    return PromptedGrounder(model, config, read_by, graph, recipe.name, backbone=backbone)
+    return PromptedGrounder(
+        model, config, read_by, graph, recipe.name, backbone=backbone, limits=recipe.answer.of_model()
+    )

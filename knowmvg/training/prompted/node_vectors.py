@@ -27,16 +27,18 @@ FORMAT = "knowmvg.nodes/1"
 def node_vectors(
     texts: Sequence[str],
     part: NodeTextPart,
-    language: LanguageModel,
+    language: LanguageModel | None,
     tokenizer: GroundingTokenizer,
     folder: Path,
     report: Callable[[str], None],
 ) -> Tensor:
     """``x_i`` of equation 6 ``[N, D]`` by the encoder that a recipe names, from ``folder`` where it is there already.
 
-    Raises ``ModelError`` for an encoder that cannot be loaded or read the texts.
+    ``language`` is read by the encoder of that name alone. Raises ``ModelError`` for an encoder that cannot be loaded
+    or read the texts.
     """
     if part.encoder == "language":
+        assert language is not None
         identity = weights_hash(language.state_dict())
     else:
         found = find_text_model(part.encoder, part.revision)
@@ -45,6 +47,7 @@ def node_vectors(
 
     def compute() -> Tensor:
         if part.encoder == "language":
+            assert language is not None
             return encode_nodes(texts, lambda some: node_text_states(language, tokenizer, some))
         return encode_nodes(texts, load_text_model(found).encode, pooling=part.pooling)
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from knowmvg.grounders.backbones.record import BackbonePart
-from knowmvg.grounders.prompted.objective import TERMS
+from knowmvg.grounders.prompted.limits import AnswerLimits
+from knowmvg.grounders.prompted.objective import TERMS, Objective
 from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.training.augmentation.part import AugmentPart
 from knowmvg.training.recipe_parts import Part, RunPart, Schedule
@@ -38,7 +39,7 @@ class ImageEncoderPart(Part):
 class SegmenterPart(Part):
     """Pre-training of the frozen parts: image encoder, prompt encoder and mask decoder, on masks."""
 
-    schedule: Schedule
+    schedule: Schedule = Schedule(steps=1500, batch=16, lr=1.5e-3, weight_decay=0.01)
     prompts: int = Field(default=5, ge=1)
     """structures that are prompted in each image of a batch"""
     mlp: int = Field(default=128, ge=1)
@@ -48,9 +49,9 @@ class SegmenterPart(Part):
 
 
 class LanguagePart(Part):
-    """The language model and its pre-training on reports without images."""
+    """The CPU-size language model and its pre-training on reports without images."""
 
-    schedule: Schedule
+    schedule: Schedule = Schedule(steps=2000, batch=32, lr=1.5e-3, weight_decay=0.01)
     width: int = Field(default=192, ge=32, multiple_of=32)
     """hidden size; there is a head for every 32 of it"""
     layers: int = Field(default=4, ge=1)
@@ -141,12 +142,52 @@ class VariantPart(Part):
     """whether the coarse box of equation 10 passes no gradient where it is a prompt"""
     gate: Literal["scalar", "phrase"] = "scalar"
     """the weight of equation 15: one number, or a function of the phrase"""
+    global_sees_local: bool = False
+    """whether the coarse box of equation 10 prompts the global branch of equation 14 too"""
+    coarse: Literal["none", "trained", "frozen"] = "none"
+    """with plain attention, a box that is read straight from the `<BOX>` embedding beside the decoder's (the lineage's
+    second box head), taught by `losses.local_l1` and `losses.local_giou`; `frozen` stays at its random start and
+    teaches the embedding alone, as in the lineage's code"""
+    hypotheses: int = Field(default=1, ge=1, le=5)
+    """boxes that the box decoder answers a phrase with; the mean counts, and the spread is evidence (uMedGround: 3)"""
+    score: Literal["head", "agreement"] = "head"
+    """score of a box: what the decoder expects of it (`losses.score`), or how well its hypotheses agree"""
 
     @model_validator(mode="after")
     def _possible(self) -> VariantPart:
-        if self.decoder == "mask" and self.attention != "plain":
-            raise ValueError("the mask decoder (LISA) has plain attention only")
+        if self.decoder == "mask" and (self.attention != "plain" or self.hypotheses > 1):
+            raise ValueError("the mask decoder (LISA) has plain attention and one hypothesis only")
+        if self.score == "agreement" and self.hypotheses == 1:
+            raise ValueError("one hypothesis has none to agree with: set hypotheses: 3, or score: head")
+        if self.attention != "plain" and self.coarse != "none":
+            raise ValueError("global-local attention has the coarse box of equation 10 already: set coarse: none")
         return self
+
+
+class ObjectivePart(Part):
+    """How loss terms are taken (grounders/prompted/objective.py); `losses` has their weights."""
+
+    l1_beta: float = Field(default=0.1, ge=0, le=1)
+    """where SmoothL1 of equation 17 turns from quadratic to linear, in fractions of the canvas; 0 is plain L1"""
+    hypotheses: Literal["published", "error"] = "published"
+    """weights of several hypotheses of a phrase: 0.95 for the main one, or each by the size of its error"""
+
+    def of_model(self) -> Objective:
+        """As the grounder takes it."""
+        return Objective(**self.model_dump())
+
+
+class AnswerPart(Part):
+    """How the finished model answers: kept in its folder."""
+
+    batch_size: int = Field(default=16, ge=1)
+    """studies at once; a 7B language model on a card of 24 GB takes 1 to 4"""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """tokens of an answer"""
+
+    def of_model(self) -> AnswerLimits:
+        """As the grounder takes it."""
+        return AnswerLimits(**self.model_dump())
 
 
 class Recipe(RunPart):
@@ -157,11 +198,11 @@ class Recipe(RunPart):
     parts_seed: int = Field(default=0, ge=0)
     """of the parts that runs share: frozen parts, language model"""
     image_encoder: ImageEncoderPart = ImageEncoderPart()
-    segmenter: SegmenterPart
-    language: LanguagePart
+    segmenter: SegmenterPart = SegmenterPart()
+    language: LanguagePart = LanguagePart()
     language_model: BackbonePart | None = None
-    """a language model of the ecosystem (docs/backbones.md) in place of the CPU-size one, which then reads the texts
-    of knowledge nodes alone; needs `spoken: 0`"""
+    """a language model of the ecosystem (docs/backbones.md) in place of the CPU-size one, which is then trained only
+    where `variant.knowledge.texts.encoder` is `language`; needs `spoken: 0`"""
     sam: SamPart | None = None
     """a SAM (docs/backbones.md) in place of the segmenter that the run would train; `image_encoder.canvas` and
     `image_encoder.channels` must then be its own (1024 and 256)"""
@@ -169,8 +210,12 @@ class Recipe(RunPart):
     train: Schedule
     losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
     """weight of each loss term; a term that is not named has none. Naming any replaces the default"""
+    objective: ObjectivePart = ObjectivePart()
+    answer: AnswerPart = AnswerPart()
     validation_studies: int = Field(default=200, ge=1)
     """studies of the split val that are validated on"""
+    validation_batch: int = Field(default=32, ge=1)
+    """of them at once"""
     spoken: int = Field(default=1, ge=0)
     """reports without an image beside each study of a batch"""
     local_steps: int = Field(default=0, ge=0)
@@ -182,6 +227,12 @@ class Recipe(RunPart):
     def grid(self) -> int:
         """Cells a side of the image features."""
         return self.image_encoder.canvas // (8 if self.sam is None else 16)
+
+    @property
+    def speaks_itself(self) -> bool:
+        """Whether the CPU-size language model is in use: as the model's own, or as the reader of node texts."""
+        knowledge = self.variant.knowledge
+        return self.language_model is None or (knowledge is not None and knowledge.texts.encoder == "language")
 
     @model_validator(mode="after")
     def _known_terms(self) -> Recipe:
@@ -215,8 +266,8 @@ class Recipe(RunPart):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
         grid, tokens = self.grid, self.language.image_tokens
-        if grid % tokens:
+        if self.speaks_itself and grid % tokens:
             raise ValueError(f"language.image_tokens {tokens} does not divide the {grid} cells of image_encoder.canvas")
-        if self.image_encoder.channels // 2 % self.segmenter.heads:
+        if self.sam is None and self.image_encoder.channels // 2 % self.segmenter.heads:
             raise ValueError(f"segmenter.heads {self.segmenter.heads} does not divide half of image_encoder.channels")
         return self

@@ -32,7 +32,7 @@ def train_prompted(recipe: Recipe, folder: Path, parts: Path, report: Report) ->
     with timed(folder, "data"):
         work = open_workplace(recipe, parts, report)
     tokenizer, graph = words(work)
-    language = pretrained_language(work, tokenizer)
+    language = pretrained_language(work, tokenizer) if recipe.speaks_itself else None
     segmenter = pretrained_segmenter(work)
     features = image_features(work, segmenter)
     backbone = backbone_of(recipe)

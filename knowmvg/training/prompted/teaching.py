@@ -39,7 +39,12 @@ def teach(
     if recipe.augment is not None:
         redrawn = partial(_redrawn, grounder, studies.folder, studies.train, recipe.augment)
         draws = AugmentedBatches(examples, recipe.seed, length, batch, recipe.spoken, redrawn)
-    task = GroundingTask(grounder, features, recipe.local_steps * batches_a_process(recipe.train), tokens)
+    local_steps = recipe.local_steps * batches_a_process(recipe.train)
+    task = GroundingTask(grounder, features, local_steps, tokens, recipe.objective.of_model())
+
+    def check() -> dict[str, float]:
+        return validate(grounder, features, held_out, tokens, recipe.validation_batch)
+
     fit(
         task,
         draws,
@@ -50,14 +55,14 @@ def teach(
         stage="train",
         seed=recipe.seed,
         report=work.report,
-        validate=lambda _: validate(grounder, features, held_out, tokens),
+        validate=lambda _: check(),
         best="miou",
         machine=recipe.machine,
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
         grounder.model.attention.joined = True
-    return validate(grounder, features, held_out, tokens)
+    return check()
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
