@@ -39,7 +39,8 @@ def fingerprint(folder: Path) -> str:
     files: Sequence[Path] = _system(folder).files_of(folder)
     for path in files:
         try:
-            state.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as stream:  # by pieces: a merged model has files of many gigabytes
+                state.update(hashlib.file_digest(stream, "sha256").digest())
         except OSError as error:
             todo = "Give a folder that `knowmvg train` wrote."
             raise ModelError("a whole model folder", f"no {path.name} in {folder}", todo) from error

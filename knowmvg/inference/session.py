@@ -19,15 +19,22 @@ BATCH = 8
 NO_PHRASE = "No diagnostic phrase was found in the report."
 
 
-def load(folder: str | Path | None = None) -> Session:
-    """A session with the grounder of a model folder; without one, the demonstration model that is shipped.
+def load(model: str | Path | None = None, *, revision: str | None = None, device: str = "cpu") -> Session:
+    """A session with the grounder of a model; without one, the demonstration model that is shipped.
+
+    Args:
+        model: a model folder, or a hub id (``owner/name``, ``owner/name@revision``) that is fetched once and then kept.
+        revision: branch, tag or commit of a hub id.
+        device: where the model runs, in the words of torch.
 
     Raises:
-        ModelError: the folder is missing, incomplete or of another version.
+        ModelError: a model that cannot be fetched, or a folder that is missing, incomplete or of another version.
     """
+    from knowmvg.grounders.hub import model_path
     from knowmvg.grounders.store import load_grounder  # torch takes seconds to import
 
-    return Session(load_grounder(DEMO_MODEL if folder is None else Path(folder)))
+    folder = DEMO_MODEL if model is None else model_path(model, revision)
+    return Session(load_grounder(folder) if device == "cpu" else load_grounder(folder, device))
 
 
 class Session:

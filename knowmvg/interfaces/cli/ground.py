@@ -34,7 +34,11 @@ def ground(
         typer.Option(help="Who names the phrases: the model's own answer, the report parser, or both reconciled."),
     ] = PhraseSource.BOTH,
     model: Annotated[
-        Path | None, typer.Option(help="Model folder.", show_default="the demonstration model that is shipped")
+        Path | None,
+        typer.Option(
+            help="Model folder, or a hub id as owner/name@revision.",
+            show_default="the demonstration model that is shipped",
+        ),
     ] = None,
     maps: Annotated[
         bool, typer.Option("--maps", help="Also write the maps behind each phrase's boxes: docs/evidence.md.")
