@@ -26,6 +26,7 @@ from knowmvg.interfaces.cli.leaderboard import leaderboard
 from knowmvg.interfaces.cli.leaks import leaks
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.prepare import prepare
+from knowmvg.interfaces.cli.push import push
 from knowmvg.interfaces.cli.read import read
 from knowmvg.interfaces.cli.splits import splits
 from knowmvg.interfaces.cli.stress import stress
@@ -80,6 +81,7 @@ app.command("stress", rich_help_panel="Make and measure a model")(stress)
 app.command("ablate", rich_help_panel="Make and measure a model")(ablate)
 app.command("leaderboard", rich_help_panel="Make and measure a model")(leaderboard)
 app.command("card", rich_help_panel="Make and measure a model")(card)
+app.command("push", rich_help_panel="Make and measure a model")(push)
 app.add_typer(convert, name="convert", rich_help_panel="Prepare data")
 
 
