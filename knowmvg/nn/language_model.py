@@ -154,7 +154,11 @@ class LanguageModel(nn.Module):
                 only, which causal attention needs no mask for.
             features: image features ``[B, C, grid, grid]``, or ``None`` for text alone.
         """
-        states, _ = self._run(self.embed(input_ids, features), attention_mask, None)
+        return self.read(self.embed(input_ids, features), attention_mask)
+
+    def read(self, embedded: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """``forward`` from what ``embed`` gave, ``[B, T, D]``."""
+        states, _ = self._run(embedded, attention_mask, None)
         return states
 
     def logits(self, states: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The tables of a model card: figures by protocol and by subgroup, each with its interval, as the evaluation left them."""
+"""The tables of a model card: figures by protocol and by subgroup, with intervals, as the evaluation left them."""
 
 from __future__ import annotations
 

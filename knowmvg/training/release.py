@@ -86,7 +86,7 @@ def refuse(release: Release, *, allow_licensed: bool = False, allow_data: bool =
             only this machine has.
     """
     if release.local:
-        todo = "Write a model that holds its base: knowmvg export RUN --merged OUT. Then push that."
+        todo = "Write a model that holds its language model (knowmvg export RUN --merged OUT); name a SAM by hub id."
         raise ModelError("bases by hub id", f"one by a local path ({release.local[0]})", todo)
     if release.licences and not allow_licensed:
         got = f"{sum(release.licences.values())} under {', '.join(map(repr, release.licences))}"

@@ -56,7 +56,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
 
 def common_facts(recipe: RunPart, data_fingerprint: str, seconds: dict[str, float]) -> dict[str, Any]:
-    """What any run's ``run.json`` says: recipe, data and their origin, seconds, threads, versions, commit of the code."""
+    """What any run's ``run.json`` says: recipe, data and their origin, seconds, threads, versions, commit."""
     return {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "data_fingerprint": data_fingerprint,

@@ -17,6 +17,8 @@ from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
 
 FORMAT = "knowmvg.backbone/1"
+BASE = "base"
+"""Folder of the base in a model that holds it (merge.py)."""
 
 
 def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
@@ -44,15 +46,15 @@ def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
 
 
 def load_trained(folder: Path, device: str = "cpu") -> LoadedBackbone:
-    """The base that ``backbone.json`` names, with what ``save_backbone`` wrote.
+    """The base that ``backbone.json`` names, or that lies beside it, with what ``save_backbone`` wrote.
 
     Raises ``ModelError`` for a folder that is missing, damaged or written for another base.
     """
     try:
-        about: dict[str, Any] = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
-        if about.get("format") != FORMAT:
-            raise ModelError(f"format {FORMAT}", repr(about.get("format")), "Use the knowmvg version that wrote it.")
+        about = read_about(folder)
         part = BackbonePart.model_validate(about["part"])
+        if about.get("merged"):
+            part = part.model_copy(update={"id": str(folder / BASE)})
         loaded = load_backbone(part, device)
         if loaded.tokenizer.box != about["box"]:
             got = f"{loaded.tokenizer.box} in the base"
@@ -66,6 +68,19 @@ def load_trained(folder: Path, device: str = "cpu") -> LoadedBackbone:
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"a whole trained backbone in {folder}", reason, "Copy or train it again.") from error
     return loaded
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The content of ``backbone.json``. Raises ``ModelError`` for none, a damaged one or another version's."""
+    try:
+        about = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        todo = "Copy or train it again."
+        raise ModelError(f"a whole trained backbone in {folder}", "no readable backbone.json", todo) from error
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise ModelError(f"format {FORMAT}", repr(found), "Use the knowmvg version that wrote it.")
+    return dict(about)
 
 
 def _rows(vlm: Backbone) -> dict[str, Tensor]:
