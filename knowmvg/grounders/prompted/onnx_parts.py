@@ -113,10 +113,10 @@ def parts_of(grounder: PromptedGrounder) -> dict[str, Part]:
             ),
             _box_outputs(model.knowledge),
             (
-                torch.randn(3, width, generator=random),
-                torch.randn(3, width, generator=random),
+                torch.randn(11, width, generator=random),
+                torch.randn(11, width, generator=random),
                 seen,
-                torch.tensor([0, 1, 1]),
+                torch.arange(11) % 2,
             ),
         ),
     }
