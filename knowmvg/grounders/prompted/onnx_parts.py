@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,9 @@ class Part:
 class _ImagePart(nn.Module):
     def __init__(self, model: PromptedModel) -> None:
         super().__init__()
-        self.encoder = model.image_encoder
+        encoder = model.image_encoder
+        single = all(p.dtype == torch.float32 for p in encoder.parameters())
+        self.encoder = encoder if single else copy.deepcopy(encoder).float()  # a SAM may be half precision
 
     def forward(self, canvas: Tensor) -> Tensor:
         features: Tensor = self.encoder(canvas)
@@ -92,8 +95,6 @@ def parts_of(grounder: PromptedGrounder) -> dict[str, Part]:
     if isinstance(model.knowledge, KnowledgePrompts) and model.knowledge.config.selection == "random":
         raise ModelError("a model that chooses its knowledge", "one that draws it by lot", "It is a control.")
     side, grid, channels = config.image_encoder.canvas, config.prompts.grid, config.prompts.channels
-    if config.sam is not None:
-        side = config.prompts.canvas
     width = model.vlm.hidden_size
     canvas = Port("canvas", ("B", 1, side, side), "float32", "radiographs on the canvas (see frame), 0 to 1")
     features = Port("features", ("B", channels, grid, grid), "float32", "image features, cells over the whole canvas")

@@ -20,6 +20,7 @@ from knowmvg.interfaces.cli.card import card
 from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.evaluate import evaluate
+from knowmvg.interfaces.cli.export import export
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.leaderboard import leaderboard
@@ -81,6 +82,7 @@ app.command("stress", rich_help_panel="Make and measure a model")(stress)
 app.command("ablate", rich_help_panel="Make and measure a model")(ablate)
 app.command("leaderboard", rich_help_panel="Make and measure a model")(leaderboard)
 app.command("card", rich_help_panel="Make and measure a model")(card)
+app.command("export", rich_help_panel="Make and measure a model")(export)
 app.command("push", rich_help_panel="Make and measure a model")(push)
 app.add_typer(convert, name="convert", rich_help_panel="Prepare data")
 
