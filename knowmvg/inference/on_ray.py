@@ -100,12 +100,16 @@ def ground_on_ray(
         if results.done(number, len(items), retry_failed=retry_failed):
             skipped += len(items)
         else:
-            rows.append({"part": number, "items": [item.to_dict() for item in items]})
+            rows.append(Row(part=number, items=[item.to_dict() for item in items]))
     answered = failed = 0
     progress(skipped, work.studies)
     if not rows:
         return Counts(skipped=skipped)
-    told = {"model": str(model.resolve()), "out": str(results.folder.resolve()), "job": asdict(results.job)}
+    told: dict[str, Any] = {
+        "model": str(model.resolve()),
+        "out": str(results.folder.resolve()),
+        "job": asdict(results.job),
+    }
     told |= {"workers": asdict(how), "readers": readers}
     with _connected(address, how) as data:
         done = data.from_items(rows, override_num_blocks=len(rows)).map(

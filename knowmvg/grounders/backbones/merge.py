@@ -31,26 +31,24 @@ def merge_backbone(source: Path, folder: Path) -> None:
     if about.get("merged"):
         raise ModelError("a model whose base is named", f"one merged before in {source}", "Copy it as it is.")
     part = BackbonePart.model_validate(about["part"])
-    given = {"revision": about.get("commit") or part.revision, "trust_remote_code": False}
+    revision: str | None = about.get("commit") or part.revision
     try:
-        model = AutoModelForImageTextToText.from_pretrained(part.id, dtype=torch.float32, use_safetensors=True, **given)
+        model = AutoModelForImageTextToText.from_pretrained(
+            part.id, revision=revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
         if part.lora is not None:
             model = _merged(model, source / "adapter")
         (folder / BASE).mkdir(parents=True)
-        _copy_faces(part, given["revision"], folder / BASE)
+        _copy_faces(part, revision, folder / BASE)
         model.to(getattr(torch, part.dtype)).save_pretrained(folder / BASE)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(f"the base {part.id} and room for a copy of it", reason, "Check both.") from error
     shutil.copyfile(source / "rows.safetensors", folder / "rows.safetensors")
     kept = part.model_copy(update={"id": BASE, "revision": None, "lora": None})
-    told = {"format": FORMAT, "commit": None, "box": about["box"], "merged": {"id": part.id, **_said(about)}}
+    told = {"format": FORMAT, "commit": None, "box": about["box"], "merged": {"id": part.id, "revision": revision}}
     text = json.dumps(told | {"part": kept.model_dump(mode="json")}, indent=2)
     (folder / "backbone.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _said(about: dict[str, Any]) -> dict[str, Any]:
-    return {"revision": about.get("commit") or about["part"].get("revision")}
 
 
 def _merged(model: Any, adapter: Path) -> Any:
