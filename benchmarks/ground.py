@@ -3,8 +3,9 @@
 ``ms_512``: milliseconds from a PNG file of 512 pixels and a report of two findings to the answer, median of 20 after 3
 to warm up. ``s_dicom_2000``: seconds for an uncompressed DICOM file of 2,000 x 2,000 pixels and 16 bits, median of 5.
 ``ms_study_one_by_one`` and ``ms_study_folder``: milliseconds a study of 24 such DICOM files, asked one after the other,
-and as ``knowmvg ground FOLDER`` does it: in batches, read ahead by 2 threads, results written; median of 3. ``s_load``: seconds from a fresh process that has imported nothing to a loaded model, imports included, median of 3. The
-images are a simulated radiograph, made on the spot; the file cache is warm; results of single studies are not written.
+and as ``knowmvg ground FOLDER`` does it: in batches, read ahead by 2 threads, results written; median of 3.
+``s_load``: seconds from a fresh process that has imported nothing to a loaded model, imports included, median of 3. The
+images are a simulated radiograph, made on the spot; the file cache is warm; single results are not written.
 """
 
 from __future__ import annotations

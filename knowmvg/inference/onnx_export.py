@@ -85,7 +85,7 @@ def _write(name: str, part: Part, folder: Path, opset: int) -> float:
         {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(port.shape) if isinstance(size, str)}
         for port in part.inputs
     )
-    module = part.module.eval()
+    module = part.module.eval().requires_grad_(False)  # else a backward pass is traced too
     weights = sum(tensor.nbytes for tensor in module.state_dict().values())
     with _quiet(), torch.no_grad():
         try:

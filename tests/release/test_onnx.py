@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from knowmvg.core.records import Phrase, Study
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
-from knowmvg.grounders.prompted.variants import baseline, knowmvg
+from knowmvg.grounders.prompted.variants import Variant, adjacency_of, baseline, build_model, knowmvg
 from knowmvg.grounders.store import load_grounder
 from knowmvg.inference import onnx_export
 from knowmvg.inference.onnx_export import write_onnx
@@ -29,15 +30,22 @@ from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
 from knowmvg.sources.image import read_radiograph
-from tests.grounders.conftest import REPORT, labelled_study, tiny_grounder
+from tests.grounders.conftest import REPORT, labelled_study, tiny_config
+
+pytestmark = pytest.mark.slow  # torch's tracing takes half a minute of one core
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_without_torch.py"
 
 
-def tiny(variant: object) -> PromptedGrounder:
+def tiny(variant: Variant) -> PromptedGrounder:
+    """A tiny grounder whose decoders have one block: tracing takes the longer the more there are."""
     words = GroundingTokenizer.train([REPORT, "Right lower lobe pneumonia with a nodule."] * 3, 4, 340)
     graph = build_graph([label.phrase for label in labelled_study().labels], load_atlas())
-    return tiny_grounder(variant, words, graph)
+    config = tiny_config(words, variant)
+    config = replace(config, prompts=replace(config.prompts, layers=1))
+    torch.manual_seed(0)
+    model = build_model(config, torch.randn(len(graph.texts), 12), adjacency_of(graph, variant)).eval()
+    return PromptedGrounder(model, config, words, graph, "tiny")
 
 
 @pytest.fixture(scope="module")
