@@ -41,11 +41,12 @@ def header(name: str, metrics: dict[str, Any], tested_on: str, base: str | None 
 
 
 def base_of(model: Path) -> str | None:
-    """Hub id of the language model that a model folder names, or ``None`` for a folder and where there is none."""
+    """Hub id of the language model that a model folder names, merged or not; ``None`` for a folder or none."""
     path = model / "language" / "backbone.json"
     if not path.is_file():
         return None
-    named = str(json.loads(path.read_text(encoding="utf-8"))["part"]["id"])
+    about = json.loads(path.read_text(encoding="utf-8"))
+    named = str((about.get("merged") or about["part"])["id"])
     return named if hub_id(named) is not None else None
 
 

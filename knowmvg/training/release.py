@@ -24,6 +24,8 @@ from knowmvg.training.card import CARD
 from knowmvg.training.data_origin import DataOrigin, origin_of_run
 
 METRICS = "metrics.json"
+WITH_PATHS = ("config.json", "backbone.json", "adapter_config.json", "tokenizer_config.json")
+"""Files, in any folder of a model, in which a library may have written where something lay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,11 @@ def publish(
 
 
 def _copy(release: Release, folder: Path) -> Path:
-    """The files beside each other, linked where that can be done; ``config.json`` without a path of this machine."""
+    """The files beside each other, linked where that can be done; settings without a path of this machine."""
     for name, path in release.files.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if name == "config.json":
+        if path.name in WITH_PATHS:
             config = json.loads(path.read_text(encoding="utf-8"))
             place.write_text(json.dumps(_without_paths(config), indent=2) + "\n", encoding="utf-8")
             continue

@@ -242,3 +242,19 @@ def test_reading_happens_while_the_model_answers(folder, tmp_path, fake_grounder
 
     counts = grounded(Session(Watching()), folder, tmp_path / "out", reading=Reading(2, 6))
     assert counts == Counts(STUDIES - 2, 2, 0)
+
+
+def test_many_studies_read_ahead_are_the_same_and_errors_keep_their_place(session, folder):
+    good = [folder / f"s{n:02d}.png" for n in range(STUDIES) if n not in BROKEN]
+    pairs = [(path, REPORT) for path in good]
+    names = [path.stem for path in good]
+    alone = list(session.ground_many(pairs, "parser", names))
+    assert [grounding.study for grounding in alone] == names
+    assert list(session.ground_many(pairs, "parser", names, readers=3)) == alone
+    taken = []
+    with pytest.raises(ImageError):
+        for grounding in session.ground_many([*pairs[:9], (folder / "s04.png", REPORT), *pairs], "parser", readers=2):
+            taken.append(grounding)
+    assert len(taken) == 9
+    with pytest.raises(ValueError, match="shorter"):
+        list(session.ground_many(pairs, "parser", names[:-1]))

@@ -15,15 +15,18 @@ from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase
 from knowmvg.grounders.backbones.load import load_backbone
 from knowmvg.grounders.backbones.record import BackbonePart
+from knowmvg.grounders.hub import model_path
 from knowmvg.grounders.prompted import store
 from knowmvg.grounders.store import fingerprint, load_grounder
 from knowmvg.inference.merging import write_merged
 from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.training.release import publish, release_of
 from tests.backbones.test_grounding import grounder_on
 from tests.backbones.tiny_families import write_family
 from tests.grounders.conftest import labelled_study
+from tests.release.fake_hub import Hub
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +104,24 @@ def test_adapters_do_something_and_are_in_the_merged_base(trained: Callable[...,
     changed = {name for name in base if not torch.equal(base[name], merged[name])}
     assert changed
     assert all(name.endswith(("q_proj.weight", "v_proj.weight")) and "vision" not in name for name in changed)
+
+
+def test_a_merged_model_may_be_published_and_one_on_a_local_base_may_not(
+    trained: Callable[..., Path], tmp_path: Path, hub: Hub
+) -> None:
+    model = trained("smolvlm")
+    (model / "README.md").write_text("a card", encoding="utf-8")
+    out = write_merged(model, tmp_path / "merged")
+    assert release_of(model).local == ("base",)
+    release = release_of(out)
+    assert release.local == ()
+    assert {"README.md", "language/backbone.json", "language/base/model.safetensors"} <= set(release.files)
+    publish(out, "me/merged", allow_data=True)
+    assert not any(str(tmp_path).encode() in content for content in hub.repositories["me/merged"].values())
+    shutil.rmtree(tmp_path / "base")
+    shutil.rmtree(out)
+    study = labelled_study()
+    assert load_grounder(model_path("me/merged")).ground([study])[0].image_size == study.image.size
 
 
 def test_what_cannot_be_merged(trained: Callable[..., Path], tmp_path: Path) -> None:
