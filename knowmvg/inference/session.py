@@ -99,7 +99,7 @@ class Session:
         entries = ((image, report, name) for (image, report), name in zip(studies, names, strict=study_ids is not None))
         tasks = ahead(lambda entry: _task(*entry), entries, workers=readers, depth=3 * BATCH)
         with closing(tasks):
-            for answer in _answers(grounder, map(_raised, tasks), NAMED_BY[phrases]):
+            for answer in _answers(grounder, tasks, NAMED_BY[phrases]):
                 yield _raised(answer)
 
     def answer_each(self, tasks: Iterable[Task | KnowmvgError], phrases: PhraseSource = "both") -> Iterator[Answer]:
