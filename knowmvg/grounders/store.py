@@ -38,14 +38,20 @@ def fingerprint(folder: Path) -> str:
     Raises ``ModelError`` for a folder that is missing or incomplete.
     """
     state = hashlib.sha256()
-    files: Sequence[Path] = _system(folder).files_of(folder)
-    for path in files:
+    for path in model_files(folder):
         try:
-            state.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as stream:  # by pieces: a merged model has files of many gigabytes
+                state.update(hashlib.file_digest(stream, "sha256").digest())
         except OSError as error:
             todo = "Give a folder that `knowmvg train` wrote."
             raise ModelError("a whole model folder", f"no {path.name} in {folder}", todo) from error
     return state.hexdigest()
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that the model is made of, in the order of its fingerprint. Raises ``ModelError`` for no model."""
+    files: Sequence[Path] = _system(folder).files_of(folder)
+    return list(files)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -18,10 +18,11 @@ PhraseSource: TypeAlias = Literal["model", "parser", "both"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A study ready to be grounded, and what the parser read in its report."""
+    """A study ready to be grounded, what the parser read in its report, and what the result calls it."""
 
     study: Study
     reading: ReportReading
+    name: str | None = None
 
 
 def by_model(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:

@@ -10,11 +10,11 @@ from knowmvg.core.records import Phrase
 from knowmvg.sources.report import read_report
 
 
-def load_grounder(folder: Path) -> Grounder:
+def load_grounder(folder: Path, device: str | None = None) -> Grounder:
     """Read a grounder (``grounders.store.load_grounder``, with its errors)."""
     from knowmvg.grounders.store import load_grounder as load_model  # torch takes seconds to import
 
-    return able_to_name(load_model(folder))
+    return able_to_name(load_model(folder, device))
 
 
 def able_to_name(grounder: Grounder) -> Grounder:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import repeat
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import knowmvg
-from knowmvg.core.errors import ModelError, ReportError
+from knowmvg.core.errors import KnowmvgError, ModelError, ReportError
 from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
+from knowmvg.inference.ahead import ahead
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
 from knowmvg.inference.loading import load_grounder
 from knowmvg.sources.image import read_radiograph
@@ -17,16 +20,26 @@ from knowmvg.sources.report import read_report, read_report_file
 
 DEMO_MODEL = Path(knowmvg.__file__).parent / "models" / "demo"
 BATCH = 8
+Answer: TypeAlias = Grounding | KnowmvgError
+NamedBy: TypeAlias = Callable[[Grounder, Sequence[Task]], list[Grounding]]
+R = TypeVar("R")
 NO_PHRASE = "No diagnostic phrase was found in the report."
 
 
-def load(folder: str | Path | None = None) -> Session:
-    """A session with the grounder of a model folder; without one, the demonstration model that is shipped.
+def load(model: str | Path | None = None, *, revision: str | None = None, device: str | None = None) -> Session:
+    """A session with the grounder of a model; without one, the demonstration model that is shipped.
+
+    Args:
+        model: a model folder, or a hub id (``owner/name``, ``owner/name@revision``) that is fetched once and then kept.
+        revision: branch, tag or commit of a hub id.
+        device: where the model runs, in the words of torch; without one, on a GPU where torch sees one.
 
     Raises:
-        ModelError: the folder is missing, incomplete or of another version.
+        ModelError: a model that cannot be fetched, or a folder that is missing, incomplete or of another version.
     """
-    return Session(load_grounder(DEMO_MODEL if folder is None else Path(folder)))
+    from knowmvg.grounders.hub import model_path  # torch takes seconds to import
+
+    return Session(load_grounder(DEMO_MODEL if model is None else model_path(model, revision), device))
 
 
 class Session:
@@ -73,19 +86,70 @@ class Session:
         study_ids: Iterable[str | None] | None = None,
         *,
         maps: bool = False,
+        readers: int = 0,
     ) -> Iterator[Grounding]:
-        """Ground many ``(image, report)`` pairs in batches: one result a pair, in order. See ``ground``."""
+        """Ground many ``(image, report)`` pairs in batches: one result a pair, in order. See ``ground``.
+
+        With ``readers`` so many threads read the next studies while the model answers; the results are the same. For
+        a folder whose unreadable studies must not stop the others: inference/many.py.
+        """
+        grounder = self._checked(phrases, maps)
+        names: Iterable[str | None] = repeat(None) if study_ids is None else study_ids
+        entries = ((image, report, name) for (image, report), name in zip(studies, names, strict=study_ids is not None))
+        tasks = ahead(lambda entry: _task(*entry), entries, workers=readers, depth=3 * BATCH)
+        with closing(tasks):
+            for answer in _answers(grounder, tasks, NAMED_BY[phrases]):
+                yield _raised(answer)
+
+    def answer_each(self, tasks: Iterable[Task | KnowmvgError], phrases: PhraseSource = "both") -> Iterator[Answer]:
+        """Ground studies that are read, in batches: one result a study, in order; an error keeps its place.
+
+        A study that the model cannot answer gives its error and spoils no other of its batch.
+
+        Raises ``ValueError`` for another source of ``phrases``.
+        """
+        return _answers(self._checked(phrases, maps=False), tasks, NAMED_BY[phrases])
+
+    def _checked(self, phrases: PhraseSource, maps: bool) -> Grounder:
         if phrases not in NAMED_BY:
             raise ValueError(f"expected phrases from {', '.join(NAMED_BY)}; got {phrases!r}")
-        grounder = with_maps(self.grounder) if maps else self.grounder
-        pairs = iter(studies)
-        names = iter(study_ids) if study_ids is not None else None
-        while chunk := list(islice(pairs, BATCH)):
-            given = [None] * len(chunk) if names is None else list(islice(names, len(chunk)))
-            tasks = [_task(image, report, name) for (image, report), name in zip(chunk, given, strict=True)]
-            answers = NAMED_BY[phrases](grounder, tasks)
-            for task, answer, name in zip(tasks, answers, given, strict=True):
-                yield _finished(task, answer, name)
+        return with_maps(self.grounder) if maps else self.grounder
+
+
+def _answers(grounder: Grounder, tasks: Iterable[Task | KnowmvgError], named_by: NamedBy) -> Iterator[Answer]:
+    given = iter(tasks)
+    while chunk := _chunk(given):
+        read = [task for task in chunk if isinstance(task, Task)]
+        answers = iter(_batch(grounder, read, named_by))
+        for task in chunk:
+            yield next(answers) if isinstance(task, Task) else task
+
+
+def _chunk(tasks: Iterator[Task | KnowmvgError]) -> list[Task | KnowmvgError]:
+    """The next entries up to ``BATCH`` studies."""
+    chunk: list[Task | KnowmvgError] = []
+    read = 0
+    while read < BATCH and (task := next(tasks, None)) is not None:
+        chunk.append(task)
+        read += isinstance(task, Task)
+    return chunk
+
+
+def _batch(grounder: Grounder, tasks: Sequence[Task], named_by: NamedBy) -> list[Answer]:
+    if not tasks:
+        return []
+    try:
+        return [_finished(task, answer) for task, answer in zip(tasks, named_by(grounder, tasks), strict=True)]
+    except KnowmvgError as error:  # of one of them: find which
+        if len(tasks) == 1:
+            return [error]
+        return [answer for task in tasks for answer in _batch(grounder, [task], named_by)]
+
+
+def _raised(value: R | KnowmvgError) -> R:
+    if isinstance(value, KnowmvgError):
+        raise value
+    return value
 
 
 def with_maps(grounder: Grounder) -> Grounder:
@@ -98,7 +162,7 @@ def with_maps(grounder: Grounder) -> Grounder:
 def _task(image: str | Path | Radiograph, report: str | Path, study_id: str | None) -> Task:
     radiograph = image if isinstance(image, Radiograph) else read_radiograph(Path(image))
     text = read_report_text(report)
-    return Task(Study(radiograph, text, study_id or "study"), read_report(text))
+    return Task(Study(radiograph, text, study_id or "study"), read_report(text), study_id)
 
 
 def read_report_text(report: str | Path) -> str:
@@ -125,9 +189,9 @@ def _names_a_file(text: str) -> bool:
         return False
 
 
-def _finished(task: Task, answer: Grounding, study_id: str | None) -> Grounding:
+def _finished(task: Task, answer: Grounding) -> Grounding:
     """The answer with every warning once and with the version that made it."""
     nothing = () if answer.phrases else (NO_PHRASE,)
     warnings = dict.fromkeys((*task.study.image.warnings, *answer.warnings, *nothing))
     versions = {"knowmvg": knowmvg.__version__, **answer.versions}
-    return answer.model_copy(update={"warnings": tuple(warnings), "versions": versions, "study": study_id})
+    return answer.model_copy(update={"warnings": tuple(warnings), "versions": versions, "study": task.name})

@@ -88,7 +88,7 @@ class Gate(nn.Module):
 
     def forward(self, box_embedding: Tensor) -> Tensor:
         """Weights of the global branch ``[P]`` in ``(0, 1)`` for embeddings ``[P, d]``."""
-        logit = self.bias.expand(len(box_embedding))
+        logit = self.bias.expand(box_embedding.shape[0])
         if self.by_phrase is not None:
             logit = logit + self.by_phrase(box_embedding).squeeze(-1)
         return logit.sigmoid()

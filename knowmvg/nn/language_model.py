@@ -93,7 +93,7 @@ class _Block(nn.Module):
         self, x: Tensor, positions: Tensor, keep: Tensor, mask: Tensor | None, memory: _Memory | None
     ) -> tuple[Tensor, _Memory]:
         normed = self.attention_norm(x) * keep  # padding must not leak into the convolution
-        before = normed.new_zeros(len(x), self.shift.reach, x.shape[2]) if memory is None else memory.inputs
+        before = normed.new_zeros(x.shape[0], self.shift.reach, x.shape[2]) if memory is None else memory.inputs
         shifted = self.shift(normed, before)
         q, k, v = self.qkv(shifted).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = _rotate(q, positions), _rotate(k, positions)
@@ -154,7 +154,11 @@ class LanguageModel(nn.Module):
                 only, which causal attention needs no mask for.
             features: image features ``[B, C, grid, grid]``, or ``None`` for text alone.
         """
-        states, _ = self._run(self.embed(input_ids, features), attention_mask, None)
+        return self.read(self.embed(input_ids, features), attention_mask)
+
+    def read(self, embedded: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """``forward`` from what ``embed`` gave, ``[B, T, D]``."""
+        states, _ = self._run(embedded, attention_mask, None)
         return states
 
     def logits(self, states: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def decode_masks(
     """
     masks, quality = decoder(
         image_embeddings=features,
-        image_positional_embeddings=positions.expand(len(features), -1, -1, -1),
+        image_positional_embeddings=positions.expand(features.shape[0], -1, -1, -1),
         sparse_prompt_embeddings=prompts.unsqueeze(1),
         dense_prompt_embeddings=dense,
         multimask_output=False,
@@ -80,7 +80,7 @@ class MaskToBox(nn.Module):
 
     def forward(self, features: Tensor, positions: Tensor, prompts: Tensor) -> Boxes:
         """Boxes of ``P`` rows; the arguments are those of ``BoxDecoder.forward``."""
-        if len(features) == 0:
+        if features.shape[0] == 0:
             side = 4 * features.shape[-1]
             return Boxes(features.new_zeros(0, 4), features.new_zeros(0), features.new_zeros(0, side, side))
         logits, quality = decode_masks(self.decoder, features, positions, prompts, torch.zeros_like(features[:1]))

@@ -5,7 +5,6 @@ Every figure on a card comes from ``run.json`` or ``metrics.json``; nothing is t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 from knowmvg.core.errors import ModelError, OutputError
 from knowmvg.core.records import DISCLAIMER
-from knowmvg.sources.phantom.dataset import DATASET_SCHEMA
+from knowmvg.training.card_header import base_of, header
+from knowmvg.training.card_tables import figures, line, strata
+from knowmvg.training.data_origin import DataOrigin, origin_of_run
 
 METRICS = "knowmvg.metrics/1"
 CARD = "README.md"
@@ -28,11 +29,6 @@ STAGES = {
     "images": "reading images",
     "autoencoder": "image autoencoder",
     "latents": "caching latents",
-}
-PROTOCOLS = {
-    "teacher_forced": "The phrases are given, as in the papers of this lineage; only the boxes are scored.",
-    "phrase_given": "The phrases are given, their numbers of boxes are not; a phrase without a box scores 0.",
-    "generate": "The model names the phrases itself; one that it does not name scores 0.",
 }
 INTRODUCTIONS = {
     "prompted": """A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest
@@ -89,7 +85,9 @@ def write_card(run: Path, evaluation: Path | None = None) -> Path:
     if metrics.get("schema") != METRICS:
         raise ModelError(f"figures of the schema {METRICS}", repr(metrics.get("schema")), "Evaluate the model again.")
     try:
-        text = card(facts, metrics, simulated=_is_simulated(facts))
+        origin = origin_of_run(facts)
+        tested_on = origin.name if evaluation is None else evaluation.resolve().name
+        text = card(facts, metrics, origin, tested_on, base_of(model))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise ModelError(
             "run.json and metrics.json of this version",
@@ -99,80 +97,59 @@ def write_card(run: Path, evaluation: Path | None = None) -> Path:
     return _write(model / CARD, text)
 
 
-def card(facts: dict[str, Any], metrics: dict[str, Any], *, simulated: bool) -> str:
-    """The card's text from the content of ``run.json`` and ``metrics.json``.
+def card(
+    facts: dict[str, Any], metrics: dict[str, Any], origin: DataOrigin, tested_on: str, base: str | None = None
+) -> str:
+    """The card's text.
 
-    ``simulated`` says whether the training data are known to be of knowmvg's simulator.
+    Args:
+        facts: the content of ``run.json``.
+        metrics: the content of ``metrics.json``.
+        origin: what is known of the training data.
+        tested_on: name of the data set that the figures are of.
+        base: hub id of the model that this one was trained on, if any.
 
     Raises ``KeyError``, ``TypeError``, ``AttributeError``, ``ValueError`` or ``IndexError`` for another content.
     """
     recipe = facts["recipe"]
     blocks = [
+        header(recipe["name"], metrics, tested_on, base),
         f"# {recipe['name']}\n",
         INTRODUCTIONS[recipe.get("system", "prompted")],
         USE,
-        _figures(metrics),
-        _data(facts, simulated),
+        figures(metrics),
+        strata(metrics),
+        _data(facts, origin),
         _training(facts),
         LIMITS,
     ]
     return "\n".join(blocks)
 
 
-def _figures(metrics: dict[str, Any]) -> str:
-    lines = [
-        "## Figures",
-        "",
-        "acc@t is the share of phrases whose boxes reach an IoU of t or more (AP10, AP30 and AP50",
-    ]
-    lines += ["in the papers); in brackets the 95 % bootstrap interval over patients. The other rows are controls.", ""]
-    for protocol, rows in metrics["protocols"].items():
-        first = rows[0]["micro"]
-        asked = f"{first['n_phrases']} phrases of {first['n_patients']} patients"
-        thresholds = list(first["acc"])
-        header = ["row", *(f"acc@{t}" for t in thresholds), "mIoU", "phrase F1", "false boxes"]
-        lines += [f"### {protocol}", "", f"{PROTOCOLS.get(protocol, '')} {asked}.".strip(), ""]
-        lines += [_line(header), _line(["---"] * len(header))]
-        lines += [_line(_cells(row, thresholds)) for row in rows] + [""]
-    lines += [f"Note: {note}\n" for note in metrics.get("notes", [])]
-    return "\n".join(lines)
-
-
-def _cells(row: dict[str, Any], thresholds: list[str]) -> list[str]:
-    found, naming = row["micro"], row.get("identification") or {}
-    numbers = [*(found["acc"][t] for t in thresholds), found["miou"], naming.get("f1"), naming.get("false_box_rate")]
-    return [str(row["row"]), *map(_estimate, numbers)]
-
-
-def _estimate(number: dict[str, Any] | None) -> str:
-    if number is None:
-        return "-"
-    low, high = number.get("low"), number.get("high")
-    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{number['value']:.3f}{interval}"
-
-
-def _is_simulated(facts: dict[str, Any]) -> bool:
-    """Whether the data set is at hand, is the one that the run was trained on, and was written by the simulator."""
-    folder = Path(facts["recipe"]["data"]["folder"])
-    try:
-        manifest = (folder / "manifest.jsonl").read_bytes()
-        schema = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["schema"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(schema == DATASET_SCHEMA and hashlib.sha256(manifest).hexdigest() == facts["data_fingerprint"])
-
-
-def _data(facts: dict[str, Any], simulated: bool) -> str:
+def _data(facts: dict[str, Any], origin: DataOrigin) -> str:
     data, studies = facts["recipe"]["data"], facts["train_studies"]
-    if simulated:
+    if origin.kind == "simulated":
         told = (
             f"{studies} simulated studies (knowmvg.sources.phantom, seed {data['seed']}, {data['size']} pixels a side)."
         )
     else:
-        told = f"{studies} studies of the data set `{Path(data['folder']).name}`."
-    fingerprint = f"Fingerprint of the manifest (SHA-256): `{facts['data_fingerprint']}`"
-    return "\n".join(["## Training data", "", told, "", SIMULATED if simulated else UNKNOWN, fingerprint, ""])
+        told = f"{studies} studies of the data set `{origin.name}`."
+    hashes = [f"* manifest: `{facts['data_fingerprint']}`"]
+    if "knowledge" in facts:
+        hashes.append(f"* knowledge graph: `{facts['knowledge']}`")
+    return "\n".join(["## Training data", "", told, "", _terms(origin), "SHA-256:", "", *hashes, ""])
+
+
+def _terms(origin: DataOrigin) -> str:
+    if origin.kind == "simulated":
+        return SIMULATED
+    if origin.kind == "unknown":
+        return UNKNOWN
+    version = f", version {origin.version}" if origin.version else ""
+    given = (
+        "It is given to credentialed users only: its agreement may bind the weights.\n" if origin.credentialed else ""
+    )
+    return f"Prepared from {origin.name}{version}; its licence, as its publisher says it: {origin.licence}.\n{given}"
 
 
 def _training(facts: dict[str, Any]) -> str:
@@ -183,9 +160,9 @@ def _training(facts: dict[str, Any]) -> str:
         f"Seed {recipe['seed']}, {_hardware(facts)}, on whatever else ran beside it.",
         "",
     ]
-    lines += [_line(["stage", "minutes"]), _line(["---", "---"])]
-    lines += [_line([STAGES.get(name, name), f"{value / 60:.1f}"]) for name, value in seconds.items()]
-    lines += [_line(["all", f"{sum(seconds.values()) / 60:.1f}"]), ""]
+    lines += [line(["stage", "minutes"]), line(["---", "---"])]
+    lines += [line([STAGES.get(name, name), f"{value / 60:.1f}"]) for name, value in seconds.items()]
+    lines += [line(["all", f"{sum(seconds.values()) / 60:.1f}"]), ""]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines += [f"Versions: {versions}; source {facts.get('git') or 'unknown'}.", ""]
     return "\n".join(lines)
@@ -194,10 +171,6 @@ def _training(facts: dict[str, Any]) -> str:
 def _hardware(facts: dict[str, Any]) -> str:
     threads, device = facts["threads"], facts.get("device", "cpu")
     return f"{threads} thread{'s' if threads != 1 else ''}" if device == "cpu" else str(device)
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _read(path: Path, todo: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from knowmvg.grounders.versions import software_versions
+from knowmvg.training.data_origin import data_origin
 from knowmvg.training.hardware import described, processes
 from knowmvg.training.recipe_parts import RunPart
 
@@ -57,10 +58,11 @@ def save_weights(module: nn.Module, path: Path) -> None:
 
 
 def common_facts(recipe: RunPart, data_fingerprint: str, seconds: dict[str, float]) -> dict[str, Any]:
-    """What any run's ``run.json`` says: recipe, data, seconds, threads, versions and the code's commit."""
+    """What any run's ``run.json`` says: recipe, data and their origin, seconds, threads, versions, commit."""
     return {
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "data_fingerprint": data_fingerprint,
+        "data_origin": data_origin(recipe.data.folder).to_dict(),
         "seconds": seconds,
         "threads": torch.get_num_threads(),
         "machine": described(recipe.machine),

@@ -21,18 +21,20 @@ def ground(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module.torch, "set_num_threads", lambda number: None)
-    for name in ("ROUNDS", "DICOM_ROUNDS", "WARM_UP"):
+    for name in ("ROUNDS", "DICOM_ROUNDS", "FOLDER_ROUNDS", "WARM_UP"):
         monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(module, "STUDIES", 2)
     monkeypatch.setattr(module, "load_seconds", lambda model: 1.234)
     return module
 
 
-def test_the_three_figures_are_times(ground, fake_grounder, monkeypatch):
+def test_the_figures_are_times(ground, fake_grounder, monkeypatch):
     monkeypatch.setattr(ground, "load", lambda model: Session(fake_grounder()))
     figures = ground.measure(Path("model"))
-    assert list(figures) == ["ms_512", "s_dicom_2000", "s_load"]
+    assert list(figures) == ["ms_512", "s_dicom_2000", "ms_study_one_by_one", "ms_study_folder", "s_load"]
     assert 0 < figures["ms_512"] < 1000 * 60
     assert 0 < figures["s_dicom_2000"] < 60
+    assert 0 < figures["ms_study_folder"] < 1000 * 60
     assert figures["s_load"] == 1.23
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from knowmvg.core.errors import ModelError, OutputError
 from knowmvg.interfaces.cli.main import main
@@ -59,7 +60,7 @@ def run(tmp_path):
 
 def test_a_card_holds_the_figures_of_its_run(run):
     text = write_card(run).read_text(encoding="utf-8")
-    assert text.startswith("# tiny\n")
+    assert "\n---\n\n# tiny\n" in text
     for words in (
         "0.654 [0.644, 0.664]",
         "0.543",
@@ -92,6 +93,47 @@ def test_only_data_that_are_known_to_be_simulated_are_called_so(run, tmp_path):
         text = write_card(run).read_text(encoding="utf-8")
         assert ("42 simulated studies" in text) == told
         assert str(tmp_path) not in text
+
+
+def test_the_head_of_a_card_is_what_a_hub_reads(run):
+    text = write_card(run).read_text(encoding="utf-8")
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert (head["license"], head["library_name"]) == ("apache-2.0", "knowmvg")
+    assert "base_model" not in head
+    first = head["model-index"][0]["results"][0]
+    assert first["dataset"]["name"] == "tinyset"
+    assert first["metrics"] == [
+        {"type": "miou", "name": "mIoU", "value": 0.654},
+        {"type": "acc@0.1", "name": "acc@0.1", "value": 0.9},
+    ]
+    language = run / "model" / "language"
+    language.mkdir()
+    for base, named in (("owner/base", "owner/base"), (str(run), None)):
+        (language / "backbone.json").write_text(json.dumps({"part": {"id": base}}), encoding="utf-8")
+        text = write_card(run).read_text(encoding="utf-8")
+        assert yaml.safe_load(text.split("---\n")[1]).get("base_model") == named
+        assert str(run) not in text
+
+
+def test_subgroups_are_shown_with_intervals_and_small_ones_marked(run):
+    numbers = row("", 0.5, False)["micro"]
+    parts = [
+        {"family": "side", "name": "left", "too_small": True, "numbers": numbers},
+        {"family": "finding", "name": "nodule", "too_small": False, "numbers": numbers},
+    ]
+    metrics = {**METRICS, "strata": {"teacher_forced": parts, "generate": []}}
+    (run / "evaluation-test" / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    text = write_card(run).read_text(encoding="utf-8")
+    assert "| side | left * | 12 | 5 | 0.900 [0.890, 0.910] | - | 0.500 [0.490, 0.510] |" in text
+    assert "| finding | nodule | 12 |" in text
+
+
+def test_what_a_run_wrote_of_its_data_is_told(run):
+    origin = {"kind": "prepared", "name": "some-set", "version": "1.1", "licence": "by agreement", "credentialed": True}
+    (run / "run.json").write_text(json.dumps({**FACTS, "data_origin": origin, "knowledge": "cd" * 32}), "utf-8")
+    text = write_card(run).read_text(encoding="utf-8")
+    for words in ("`some-set`", "version 1.1", "by agreement", "credentialed users only", "cd" * 32):
+        assert words in text
 
 
 def test_the_tables_of_a_card_are_well_formed(run):

@@ -20,6 +20,8 @@ from knowmvg.nn.backbones.backbone import Backbone
 from knowmvg.nn.backbones.text_backbone import ImageMap, TextBackbone
 
 FORMAT = "knowmvg.backbone/1"
+BASE = "base"
+"""Folder of the base in a model that holds it (merge.py)."""
 
 
 def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
@@ -54,18 +56,18 @@ def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
 
 
 def load_trained(folder: Path, device: str = "cpu") -> LoadedBackbone:
-    """The base that ``backbone.json`` names, with what ``save_backbone`` wrote.
+    """The base that ``backbone.json`` names, or that lies beside it, with what ``save_backbone`` wrote.
 
     Raises ``ModelError`` for a folder that is missing, damaged or written for another base.
     """
     try:
-        about: dict[str, Any] = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
-        if about.get("format") != FORMAT:
-            raise ModelError(f"format {FORMAT}", repr(about.get("format")), "Use the knowmvg version that wrote it.")
+        about = read_about(folder)
         part = BackbonePart.model_validate(about["part"])
+        if about.get("merged"):
+            part = part.model_copy(update={"id": str(folder / BASE), "gguf": None})
         seen = None if about.get("seen") is None else ImageMap(**about["seen"])
         loaded = load_backbone(part, device, seen)
-        if loaded.sha256 != about.get("sha256"):
+        if not about.get("merged") and loaded.sha256 != about.get("sha256"):
             todo = f"Install the version of {part.id} that it was trained on."
             raise ModelError(f"{part.gguf} with SHA-256 {about.get('sha256')}", f"{loaded.sha256}", todo)
         if loaded.tokenizer.box != about["box"]:
@@ -82,6 +84,19 @@ def load_trained(folder: Path, device: str = "cpu") -> LoadedBackbone:
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"a whole trained backbone in {folder}", reason, "Copy or train it again.") from error
     return loaded
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The content of ``backbone.json``. Raises ``ModelError`` for none, a damaged one or another version's."""
+    try:
+        about = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        todo = "Copy or train it again."
+        raise ModelError(f"a whole trained backbone in {folder}", "no readable backbone.json", todo) from error
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise ModelError(f"format {FORMAT}", repr(found), "Use the knowmvg version that wrote it.")
+    return dict(about)
 
 
 def _rows(vlm: Backbone) -> dict[str, Tensor]:

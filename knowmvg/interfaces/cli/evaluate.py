@@ -17,7 +17,7 @@ from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.recorded import evaluate_file
-from knowmvg.interfaces.cli.runs import data_folder, model_folder
+from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 from knowmvg.sources.report import read_report
 
 PREDICTIONS = "A file of predictions"
@@ -26,7 +26,7 @@ PREDICTIONS = "A file of predictions"
 def evaluate(
     run: Annotated[
         Path | None,
-        typer.Argument(help="A run folder that `knowmvg train` wrote, or a model folder.", show_default=False),
+        typer.Argument(help="A run folder that `knowmvg train` wrote, a model folder or a hub id.", show_default=False),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the run's own")
@@ -137,7 +137,7 @@ def evaluate(
     named = ""
     if phrases is not PhraseSource.MODEL:
         grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"
-    target = out or run / f"evaluation-{split}{named}"
+    target = result_folder(run, out, f"evaluation-{split}{named}")
     with console.stage_bars() as progress:
         mapped = measure_maps(
             as_used.grounder,

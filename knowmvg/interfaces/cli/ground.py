@@ -1,4 +1,4 @@
-"""``knowmvg ground``: one study to ``grounding.json`` and ``overlay.png``."""
+"""``knowmvg ground``: one study to ``grounding.json`` and ``overlay.png``, or a folder of studies to JSON lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from rich.text import Text
 
 from knowmvg.core.records import GroundedPhrase, Grounding
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.ground_folder import FolderOptions, ground_folder
 
+FOLDER = "A folder of studies"
 JSON_NAME, PICTURE_NAME = "grounding.json", "overlay.png"
 
 
@@ -24,29 +26,82 @@ class PhraseSource(StrEnum):
 
 
 def ground(
-    image: Annotated[Path, typer.Argument(help="A chest radiograph: DICOM, PNG or JPEG.", show_default=False)],
-    report: Annotated[Path, typer.Option("--report", "-r", help="Its report, a text file.", show_default=False)],
+    image: Annotated[
+        Path,
+        typer.Argument(help="A chest radiograph: DICOM, PNG or JPEG; or a folder of studies.", show_default=False),
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the results; made if missing.", show_default=False)
     ],
+    report: Annotated[
+        Path | None, typer.Option("--report", "-r", help="Its report, a text file.", show_default=False)
+    ] = None,
     phrases: Annotated[
         PhraseSource,
         typer.Option(help="Who names the phrases: the model's own answer, the report parser, or both reconciled."),
     ] = PhraseSource.BOTH,
     model: Annotated[
-        Path | None, typer.Option(help="Model folder.", show_default="the demonstration model that is shipped")
+        Path | None,
+        typer.Option(
+            help="Model folder, or a hub id as owner/name@revision.",
+            show_default="the demonstration model that is shipped",
+        ),
     ] = None,
     maps: Annotated[
         bool, typer.Option("--maps", help="Also write the maps behind each phrase's boxes: docs/evidence.md.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where the model runs: cpu, cuda, cuda:1.", show_default="a GPU where there is one"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Only this split of a data set.", show_default=False, rich_help_panel=FOLDER),
+    ] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, help="Processes or machines that share the work.", rich_help_panel=FOLDER)
+    ] = 1,
+    shard: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.", rich_help_panel=FOLDER)] = 0,
+    readers: Annotated[
+        int, typer.Option(min=0, max=64, help="Threads that read ahead of the model.", rich_help_panel=FOLDER)
+    ] = 2,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do parts with failures again.", rich_help_panel=FOLDER)
+    ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Work on Ray: `local`, or the address of a cluster (extra ray).",
+            show_default=False,
+            rich_help_panel=FOLDER,
+        ),
+    ] = None,
+    ray_workers: Annotated[int, typer.Option(min=1, help="Models that Ray keeps at work.", rich_help_panel=FOLDER)] = 1,
 ) -> None:
     """Ground a study: name the report's diagnostic phrases and place them on the image.
 
     Writes grounding.json (phrases, boxes in pixels of the stored image, scores, evidence) and overlay.png, both or
     neither; with --maps also maps/ and overlay-maps.png. Phrases that the report calls absent, resolved or earlier are
     listed with the reason and without box.
+
+    A folder is a data set with manifest.jsonl, or holds images NAME.dcm|png|jpg with reports NAME.txt. Its results are
+    groundings.jsonl and failed.jsonl; a study that cannot be read stops nothing, and the same command goes on where it
+    was stopped: docs/scale_out.md.
     """
+    if image.is_dir():
+        for given, option in ((report is not None, "--report"), (maps, "--maps"), (overwrite, "--overwrite")):
+            if given:
+                raise typer.BadParameter("not with a folder of studies", param_hint=option)
+        if shard >= shards:
+            raise typer.BadParameter(f"expected less than --shards {shards}; got {shard}", param_hint="--shard")
+        if ray is not None and shards > 1:
+            raise typer.BadParameter("Ray divides the work itself", param_hint="--shards")
+        options = FolderOptions(split, shards, shard, readers, device, retry_failed, ray, ray_workers)
+        ground_folder(image, out, phrases.value, model, options)
+        return
+    if report is None:
+        raise typer.BadParameter("a study needs its report", param_hint="--report")
     from knowmvg.inference import map_files, overlay, results, session
     from knowmvg.sources.image import read_radiograph
 
@@ -54,7 +109,7 @@ def ground(
     results.check_free(out, names, overwrite=overwrite)
     text = session.read_report_text(report)  # bad input is told before the model is loaded
     radiograph = read_radiograph(image)
-    grounding = session.load(model).ground(radiograph, text, phrases.value, maps=maps)
+    grounding = session.load(model, device=device).ground(radiograph, text, phrases.value, maps=maps)
     drawn: dict[str, bytes] = {}
     if maps:
         grounding, drawn = map_files.with_map_files(grounding)

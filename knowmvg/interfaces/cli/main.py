@@ -21,12 +21,14 @@ from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
 from knowmvg.interfaces.cli.doctor import doctor
 from knowmvg.interfaces.cli.evaluate import evaluate
+from knowmvg.interfaces.cli.export import export
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.kg import kg
 from knowmvg.interfaces.cli.leaderboard import leaderboard
 from knowmvg.interfaces.cli.leaks import leaks
 from knowmvg.interfaces.cli.phantom import phantom
 from knowmvg.interfaces.cli.prepare import prepare
+from knowmvg.interfaces.cli.push import push
 from knowmvg.interfaces.cli.read import read
 from knowmvg.interfaces.cli.splits import splits
 from knowmvg.interfaces.cli.stress import stress
@@ -82,6 +84,8 @@ app.command("stress", rich_help_panel="Make and measure a model")(stress)
 app.command("ablate", rich_help_panel="Make and measure a model")(ablate)
 app.command("leaderboard", rich_help_panel="Make and measure a model")(leaderboard)
 app.command("card", rich_help_panel="Make and measure a model")(card)
+app.command("export", rich_help_panel="Make and measure a model")(export)
+app.command("push", rich_help_panel="Make and measure a model")(push)
 app.add_typer(convert, name="convert", rich_help_panel="Prepare data")
 
 

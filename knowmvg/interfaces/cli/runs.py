@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowmvg.core.errors import ModelError, RecipeError
+from knowmvg.core.errors import ModelError, OutputError, RecipeError
+from knowmvg.grounders.hub import hub_id, model_path
 
 
 def model_folder(run: Path) -> Path:
-    """The model in a run folder, or the folder itself where it is a model's.
+    """The model in a run folder, the folder itself where it is a model's, or that of a hub id.
 
     Raises:
-        ModelError: neither.
+        ModelError: none of these.
     """
-    for folder in (run, run / "model"):
+    given = model_path(run)
+    for folder in (given, given / "model"):
         if (folder / "config.json").is_file():
             return folder
     raise ModelError(
         "a run folder with a trained model", f"no config.json in {run} or {run / 'model'}", "Train it: knowmvg train."
     )
+
+
+def result_folder(run: Path, given: Path | None, name: str) -> Path:
+    """The folder that was given for results, or else ``RUN/name``.
+
+    Raises:
+        OutputError: none was given for a model of the hub, which has no folder of the user's.
+    """
+    if given is None and hub_id(run) is not None:
+        raise OutputError("a folder for the results", f"no --out with the hub id {run}", "Give one with --out.")
+    return given or run / name
 
 
 def data_folder(run: Path, given: Path | None) -> Path:

@@ -12,7 +12,7 @@ from knowmvg.core.errors import OutputError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
-from knowmvg.interfaces.cli.runs import data_folder, model_folder
+from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 
 
 def stress(
@@ -40,7 +40,7 @@ def stress(
     findings; and the same phrases asked again without the cited knowledge and the answered region.
     """
     folder, source = model_folder(run), data_folder(run, data)
-    target = out or run / f"robustness-{split}"
+    target = result_folder(run, out, f"robustness-{split}")
     if target.exists() and not target.is_dir():
         raise OutputError("a folder for the tables", f"a file at {target}", "Give another --out.")
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")

@@ -1,0 +1,104 @@
+"""``knowmvg ground FOLDER``: many studies to JSON lines, in shards or on Ray, restartable."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.text import Text
+
+from knowmvg.inference.answering import PhraseSource
+from knowmvg.interfaces.cli import console
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    """The options of ``ground`` that only a folder has."""
+
+    split: str | None
+    shards: int
+    shard: int
+    readers: int
+    device: str | None
+    retry_failed: bool
+    ray: str | None
+    ray_workers: int
+
+
+def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: Path | None, options: FolderOptions) -> None:
+    """Ground the studies of a folder (docs/scale_out.md) and tell how many were answered, failed and skipped."""
+    from knowmvg.inference.worklist import WorkList
+
+    work = WorkList(folder, options.split)  # before the model is loaded: it takes seconds
+    from knowmvg.grounders.hub import model_path
+    from knowmvg.grounders.store import fingerprint
+    from knowmvg.inference import many, session
+
+    place = session.DEMO_MODEL if model is None else model_path(model)
+    with _terminated_as_interrupted(), console.stage_bars() as bars:
+
+        def progress(done: int, total: int) -> None:
+            bars("studies", done, total)
+
+        results = many.open_results(out, work, fingerprint(place), phrases)
+        if options.ray is None:
+            counts = many.ground_shard(
+                session.load(place, device=options.device),
+                work,
+                results,
+                shard=options.shard,
+                shards=options.shards,
+                reading=many.Reading(options.readers),
+                retry_failed=options.retry_failed,
+                progress=progress,
+            )
+        else:
+            from knowmvg.inference.on_ray import Workers, ground_on_ray
+
+            counts = ground_on_ray(
+                place,
+                work,
+                results,
+                address=options.ray,
+                workers=_workers(options),
+                readers=options.readers,
+                retry_failed=options.retry_failed,
+                progress=progress,
+            )
+    console.out().print(f"{counts.answered} answered, {counts.failed} failed, {counts.skipped} there before")
+    reasons = Counter(f"{each.error}: expected {each.expected}" for each in results.failures())
+    for reason, number in reasons.most_common(5):
+        console.err().print(Text.assemble(("failed  ", "bold yellow"), f"{number} x {reason}"), soft_wrap=True)
+    written = results.join()
+    if not written:
+        console.out().print("other shards are not finished: the last one joins the parts")
+    score = f"knowmvg evaluate --predictions {out / 'groundings.jsonl'} --format grounding --data {folder}"
+    console.show_written(written, score)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A polite kill (SIGTERM, as schedulers send it) ends the work as Ctrl-C does: threads waited for, parts whole."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: somebody else looks after signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _workers(options: FolderOptions) -> Workers:
+    device = options.device or "cpu"
+    return Workers(options.ray_workers, gpus=float(device != "cpu"), device=device)
