@@ -1,0 +1,188 @@
+"""Greedy answers held to a grammar, or free; either way with the probability of every token that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from knowmvg.grounders.coordinates.grammar import Grammar, State
+from knowmvg.grounders.coordinates.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBox:
+    """A box as it was written: its numbers in xyxy, the expected numbers, and a score in ``[0, 1]``.
+
+    The score is the geometric mean over the box's numbers of the probability of each: how sure the model was of these
+    numbers, which is no estimate of an overlap. ``expected`` is the mean of the numbers under the model's distribution:
+    exact where a number is one token. Where it takes several, what its other beginnings would have gone on with is not
+    known, and the middle of what they allow is taken.
+    """
+
+    numbers: tuple[int, ...]
+    expected: tuple[float, ...]
+    score: float
+
+
+class Watcher(Protocol):
+    """A logits processor that is told the whole answer at the end."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores ``[B, V]`` of the next token as they are chosen from."""
+        ...
+
+    def finish(self, answers: Tensor) -> None:
+        """Take note of the ids ``[B, M]`` that were written."""
+        ...
+
+
+@dataclass(slots=True)
+class _Step:
+    """A choice: the state it was made in, the tokens allowed, the states behind them and their probabilities."""
+
+    state: State
+    tokens: list[int]
+    states: list[State]
+    shares: Tensor
+    chosen: int = -1
+
+
+@dataclass(slots=True)
+class _Row:
+    grammar: Grammar
+    state: State
+    steps: list[_Step] = field(default_factory=list)
+    done: bool = False
+
+
+class GrammarProcessor(LogitsProcessor):
+    """Leaves a row only the tokens that its grammar allows; the end where an answer is whole.
+
+    Args:
+        vocabulary: of the family's tokenizer.
+        grammars: one a row.
+        stops: tokens that end an answer.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, grammars: Sequence[Grammar], stops: Sequence[int]) -> None:
+        self.vocabulary, self.stops = vocabulary, list(stops)
+        self.rows = [_Row(grammar, grammar.start) for grammar in grammars]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """``scores`` ``[B, V]`` with minus infinity for what is not allowed; ``input_ids`` end in what was chosen."""
+        masked = torch.full_like(scores, float("-inf"))
+        for place, row in enumerate(self.rows):
+            if row.steps and not row.done:
+                self._advance(row, int(input_ids[place, -1]))
+            if row.done:
+                masked[place, self.stops] = scores[place, self.stops]
+                continue
+            options = dict(self.vocabulary.allowed(row.grammar, row.state))
+            if row.grammar.ends(row.state):
+                options |= dict.fromkeys(self.stops, row.state)
+            tokens = list(options)
+            kept = scores[place, tokens]
+            masked[place, tokens] = kept
+            row.steps.append(_Step(row.state, tokens, list(options.values()), kept.float().softmax(dim=-1).cpu()))
+        return masked
+
+    def finish(self, answers: Tensor) -> None:
+        """Take note of the last token of rows that were not ended yet."""
+        for place, row in enumerate(self.rows):
+            if row.steps and not row.done:
+                self._advance(row, int(answers[place, len(row.steps) - 1]))
+
+    def whole(self, place: int) -> bool:
+        """Whether a row's answer came to its end."""
+        return self.rows[place].done
+
+    def boxes(self, place: int) -> list[ScoredBox]:
+        """The boxes of a row's answer, those that were written to their end."""
+        row = self.rows[place]
+        return [_scored(row, box, numbers) for box, numbers in enumerate(row.state.node.done, 1)]
+
+    def _advance(self, row: _Row, token: int) -> None:
+        step = row.steps[-1]
+        step.chosen = step.tokens.index(token)
+        row.state = step.states[step.chosen]
+        row.done = token in self.stops
+
+
+class FreeProcessor(LogitsProcessor):
+    """Leaves all tokens as they are, and keeps the probability of those that were chosen."""
+
+    def __init__(self, rows: int, stops: Sequence[int]) -> None:
+        self.stops = frozenset(stops)
+        self._logs: list[list[float]] = [[] for _ in range(rows)]
+        self._done = [False] * rows
+        self._last: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """``scores`` themselves."""
+        if self._last is not None:
+            self._note(input_ids[:, -1])
+        self._last = scores.float().log_softmax(dim=-1)
+        return scores
+
+    def finish(self, answers: Tensor) -> None:
+        """Take note of the last token."""
+        if self._last is not None:
+            self._note(answers[:, -1])
+            self._last = None
+
+    def whole(self, place: int) -> bool:
+        """Whether a row's answer came to its end."""
+        return self._done[place]
+
+    def score(self, place: int) -> float:
+        """Geometric mean of the probabilities of a row's tokens, its end included."""
+        logs = self._logs[place]
+        return float(torch.tensor(logs).mean().exp()) if logs else 0.0
+
+    def _note(self, tokens: Tensor) -> None:
+        assert self._last is not None
+        for place, token in enumerate(tokens.tolist()):
+            if not self._done[place]:
+                self._logs[place].append(float(self._last[place, token]))
+                self._done[place] = token in self.stops
+
+
+def _scored(row: _Row, box: int, numbers: tuple[int, ...]) -> ScoredBox:
+    slots = row.grammar.layout.slots
+    log, expected = 0.0, [float(number) for number in numbers]
+    for slot, places in enumerate(slots):
+        writing = [step for step in row.steps if step.chosen >= 0 and _writes(step, box, slot)]
+        log += sum(float(step.shares[step.chosen].clamp(min=1e-12).log()) for step in writing)
+        found = _expected(row.grammar, [step for step in writing if step.state.node[:3] == ("number", box, slot)])
+        for place, value in zip(places, found, strict=False):
+            expected[place] = value
+    return ScoredBox(numbers, tuple(expected), float(torch.tensor(log / len(slots)).exp()))
+
+
+def _writes(step: _Step, box: int, slot: int) -> bool:
+    """Whether the chosen token writes something of a number: it begins inside it, or runs into it."""
+    before, after = step.state.node, step.states[step.chosen]
+    inside = before[:3] == ("number", box, slot)
+    runs_into = after.node[:3] == ("number", box, slot) and bool(after.written)
+    return inside or runs_into
+
+
+def _expected(grammar: Grammar, steps: Sequence[_Step]) -> tuple[float, ...]:
+    """The mean value of a number under the choices by which it was written, the last one first."""
+    found: tuple[float, ...] = ()
+    for step in reversed(steps):
+        total, weight = None, 0.0
+        for place, (state, share) in enumerate(zip(step.states, step.shares.tolist(), strict=True)):
+            value = found if place == step.chosen and found else grammar.value(step.state.node, state)
+            if value:
+                added = [share * part for part in value]
+                total = added if total is None else [a + b for a, b in zip(total, added, strict=True)]
+                weight += share
+        found = tuple(part / weight for part in total) if total is not None and weight > 0 else found
+    return found
+

@@ -1,0 +1,193 @@
+"""Which answers are allowed, letter by letter: an automaton of a ``Layout`` in which every whole answer parses.
+
+A number is held to what makes a box together with the numbers before it: ``x2`` beyond ``x1``, ``y2`` beyond ``y1``,
+nothing out of range. So there is no answer that the codec's reader would refuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
+
+from knowmvg.core.boxtext.codec import BoxCodec
+from knowmvg.core.boxtext.layout import Layout
+from knowmvg.core.frames import Size
+
+UNKNOWN = -1
+
+
+class Node(NamedTuple):
+    """A choice within an answer.
+
+    Args:
+        kind: ``open`` (a box or none), ``number``, ``rest`` (what stands after a number, but for its first letter),
+            ``after`` (another box or the end) or ``end``.
+        box: boxes begun, the present one included.
+        slot: which number of the box is being written, or was last.
+        values: ``x1, y1, x2, y2`` of the box as far as they are written, ``UNKNOWN`` otherwise.
+        done: the values of the boxes that are written.
+    """
+
+    kind: str
+    box: int = 0
+    slot: int = 0
+    values: tuple[int, ...] = (UNKNOWN,) * 4
+    done: tuple[tuple[int, ...], ...] = ()
+
+
+class State(NamedTuple):
+    """A node, and the letters of one of its options that are written already."""
+
+    node: Node
+    written: str = ""
+
+
+@dataclass(slots=True)
+class _Options:
+    """The texts that a node can be left with, none of which begins another, and the value that each stands for."""
+
+    values: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    letters: dict[str, set[str]] = field(default_factory=dict)
+    sums: dict[str, tuple[int, tuple[float, ...]]] = field(default_factory=dict)
+
+    def add(self, text: str, value: tuple[int, ...] = ()) -> None:
+        self.values[text] = value
+        for length in range(len(text) + 1):
+            start = text[:length]
+            if length < len(text):
+                self.letters.setdefault(start, set()).add(text[length])
+            if value:
+                count, total = self.sums.get(start, (0, (0.0,) * len(value)))
+                self.sums[start] = count + 1, tuple(a + b for a, b in zip(total, value, strict=True))
+
+
+class Grammar:
+    """The answers about one phrase.
+
+    Args:
+        codec: style and grid of boxes.
+        canvas: what the model sees, where numbers are its pixels.
+        phrase: the phrase, where answers repeat it.
+        least: fewest boxes.
+        most: most boxes.
+
+    Raises ``ValueError`` unless ``0 <= least <= most`` and ``most`` is at least 1.
+    """
+
+    def __init__(self, codec: BoxCodec, canvas: Size, phrase: str, least: int = 0, most: int = 4) -> None:
+        if not 0 <= least <= most or most < 1:
+            raise ValueError(f"expected 0 <= least <= most and most at least 1, got {least} and {most}")
+        self.layout: Layout = codec.layout(phrase)
+        self.greatest = codec.grid.greatest(canvas)
+        self.least, self.most = least, most
+        self.start = State(Node("open"))
+        self._kept: dict[tuple[object, ...], _Options] = {}
+
+    def letters(self, state: State) -> set[str]:
+        """The letters that may follow."""
+        return self._options(state.node).letters.get(state.written, set())
+
+    def step(self, state: State, letter: str) -> State:
+        """The state after a letter that may follow."""
+        written = state.written + letter
+        options = self._options(state.node)
+        if written in options.values:
+            return State(self._after(state.node, written, options.values[written]))
+        return State(state.node, written)
+
+    def accepts(self, text: str) -> bool:
+        """Whether the text is a whole answer."""
+        state = self.start
+        for letter in text:
+            if letter not in self.letters(state):
+                return False
+            state = self.step(state, letter)
+        return self.ends(state)
+
+    def ends(self, state: State) -> bool:
+        """Whether an answer may end here."""
+        node, layout = state.node, self.layout
+        if node.kind == "open":
+            return not self.least and not layout.none and not state.written.strip(" ")
+        if state.written:
+            return False
+        return node.kind == "end" or (node.kind == "after" and not layout.tail and node.box >= self.least)
+
+    def value(self, node: Node, later: State) -> tuple[float, ...]:
+        """Of a number begun at ``node``: the mean of the values that it can still have in the state ``later``."""
+        if later.node == node:
+            count, total = self._options(node).sums[later.written]
+            return tuple(part / count for part in total)
+        there = later.node
+        values = there.done[node.box - 1] if len(there.done) >= node.box else there.values
+        return () if there.kind == "end" and not there.done else tuple(float(values[p]) for p in self.layout.slots[node.slot])
+
+    def _options(self, node: Node) -> _Options:
+        key: tuple[object, ...] = (node.kind, node.slot, *self._bounds(node), node.box < self.most, node.box >= self.least, bool(self._instead(node)))
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._made(node)
+        return found
+
+    def _bounds(self, node: Node) -> tuple[tuple[int, int], ...]:
+        """Least and greatest value of each coordinate of the number that is written at a node."""
+        if node.kind != "number":
+            return ()
+        bounds, apart = [], 1 - int(self.layout.thin)
+        for place in self.layout.slots[node.slot]:
+            top = self.greatest[place % 2]
+            bounds.append((0, top - apart) if place < 2 else (node.values[place - 2] + apart, top))
+        return tuple(bounds)
+
+    def _made(self, node: Node) -> _Options:
+        layout, options = self.layout, _Options()
+        if node.kind == "open":
+            opening = layout.head + layout.box[0]
+            apart = not self.least and not layout.none.startswith(opening)
+            for text in filter(None, [opening, layout.none if apart else ""]):
+                options.add(text)
+                options.add(f" {text}")  # templates end in a colon or a line; the first needs a blank
+        elif node.kind == "number":
+            after = layout.box[node.slot + 1][0]
+            for value in product(*(range(low, high + 1) for low, high in self._bounds(node))):
+                options.add(layout.number(value) + after, value)
+            if instead := self._instead(node):
+                options.add(instead)
+        elif node.kind == "rest":
+            options.add(layout.box[node.slot + 1][1:])
+        elif node.kind == "after":
+            if node.box < self.most:
+                options.add(layout.between + layout.box[0])
+            if layout.tail and node.box >= self.least:
+                options.add(layout.tail)
+        return options
+
+    def _instead(self, node: Node) -> str:
+        """What may stand in place of the first number to say that there is no box: ``]`` where ``[`` is written."""
+        opening = self.layout.head + self.layout.box[0]
+        first = node.kind == "number" and node.box == 1 and node.slot == 0
+        return self.layout.none.removeprefix(opening) if first and not self.least and self.layout.none.startswith(opening) else ""
+
+    def _after(self, node: Node, text: str, value: tuple[int, ...]) -> Node:
+        """The node that an option leads to."""
+        layout, more = self.layout, Node("number", node.box + 1, 0, (UNKNOWN,) * 4, node.done)
+        if node.kind == "open":
+            return Node("end") if text.lstrip(" ") == layout.none and not self.least else more
+        if node.kind == "after":
+            return node._replace(kind="end") if layout.tail and text == layout.tail else more
+        if node.kind == "rest":
+            return self._next(node)
+        if not value:
+            return Node("end")
+        values = list(node.values)
+        for place, number in zip(layout.slots[node.slot], value, strict=True):
+            values[place] = number
+        written = node._replace(kind="rest", values=tuple(values))
+        return written if len(layout.box[node.slot + 1]) > 1 else self._next(written)
+
+    def _next(self, node: Node) -> Node:
+        """The node behind a number and what follows it."""
+        if node.slot + 1 < len(self.layout.slots):
+            return node._replace(kind="number", slot=node.slot + 1)
+        return node._replace(kind="after", done=(*node.done, node.values))
