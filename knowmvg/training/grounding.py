@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch.utils.data import Dataset
 
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.grounders.store import referred
 from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
@@ -61,23 +63,30 @@ class GroundingTask(nn.Module):
         cache: image features of its studies.
         local_steps: batches in which the local branch of a global-local attention learns alone. Both branches share
             a decoder, and a batch with one branch costs little more than half; the count is part of a checkpoint.
+        tokens: image tokens of its studies, of a language model with a vision tower of its own.
     """
 
-    def __init__(self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0) -> None:
+    def __init__(
+        self, grounder: PromptedGrounder, cache: FeatureCache, local_steps: int = 0, tokens: FeatureCache | None = None
+    ) -> None:
         super().__init__()
         self.model = grounder.model
         self.local_steps = local_steps
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.batches: Tensor
-        self._spoken = [LanguageTask(grounder.model.vlm, grounder.tokenizer)]
-        self._parts = (grounder, cache)
+        words = grounder.tokenizer  # a backbone is taught on images alone
+        self._spoken = [LanguageTask(grounder.model.vlm, words)] if isinstance(words, GroundingTokenizer) else []
+        self._parts = (grounder, cache, tokens)
+        self.register_state_dict_post_hook(_leave_out_bases)
+        self.register_load_state_dict_post_hook(_miss_no_bases)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
         """Drawn batches as one, with cached features."""
-        grounder, cache = self._parts
+        grounder, cache, tokens = self._parts
         examples = [example for drawn, _ in batches for example in drawn]
         spoken = [report for _, reports in batches for report in reports]
-        batch = grounder.collate(examples, cache([example.id for example in examples]))
+        ids = [example.id for example in examples]
+        batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -93,20 +102,43 @@ class GroundingTask(nn.Module):
         return terms
 
 
+def _of_bases(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
+    """Names of frozen weights that were loaded by id, file or folder: a base may have billions of them."""
+    assert isinstance(task, GroundingTask)
+    bases = tuple(f"{prefix}model.{base}" for base in referred(task._parts[0].config))
+    trained = {f"{prefix}model.{name}" for name in task.model.trainable()}
+    return [name for name in names if name.startswith(bases) and name not in trained]
+
+
+def _leave_out_bases(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    """A checkpoint does not hold them."""
+    for name in _of_bases(task, list(state), prefix):
+        del state[name]
+
+
+def _miss_no_bases(task: nn.Module, lacking: Any) -> None:
+    """One that is read need not hold them."""
+    for name in _of_bases(task, list(lacking.missing_keys)):
+        lacking.missing_keys.remove(name)
+
+
 @torch.inference_mode()
-def validate(grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence[Example]) -> dict[str, float]:
+def validate(
+    grounder: PromptedGrounder, cache: FeatureCache, examples: Sequence[Example], tokens: FeatureCache | None = None
+) -> dict[str, float]:
     """Mean IoU and acc@0.5 of single boxes, teacher-forced: for choosing a checkpoint, not for reporting."""
     overlaps: list[Tensor] = []
     right = total = 0
     for start in range(0, len(examples), 32):
         part = examples[start : start + 32]
-        batch = grounder.collate(part, cache([example.id for example in part]))
-        states = grounder.model.vlm(batch.input_ids, None, batch.image)
+        ids = [example.id for example in part]
+        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids))
+        states = grounder.model.vlm(batch.input_ids, None, batch.read)
         placed = grounder.model.place(*batch.emitting(states), batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])
-        tokens = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
-        right += int((tokens == batch.text_targets).sum())
-        total += len(tokens)
+        written = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
+        right += int((written == batch.text_targets).sum())
+        total += len(written)
     overlap = torch.cat(overlaps)
     return {
         "miou": float(overlap.mean()),

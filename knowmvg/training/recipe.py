@@ -15,7 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.prompted.objective import TERMS
+from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.training.recipe_file import read_values
 
 
@@ -217,6 +219,12 @@ class Recipe(_Part):
     image_encoder: ImageEncoderPart = ImageEncoderPart()
     segmenter: SegmenterPart
     language: LanguagePart
+    language_model: BackbonePart | None = None
+    """a language model of the ecosystem (docs/backbones.md) in place of the CPU-size one, which then reads the texts
+    of knowledge nodes alone; needs `spoken: 0`"""
+    sam: SamPart | None = None
+    """a SAM (docs/backbones.md) in place of the segmenter that the run would train; `image_encoder.canvas` and
+    `image_encoder.channels` must then be its own (1024 and 256)"""
     variant: VariantPart = VariantPart()
     train: Schedule
     losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
@@ -228,11 +236,22 @@ class Recipe(_Part):
     local_steps: int = Field(default=0, ge=0)
     """steps of `train` in which the local branch of a global-local attention learns alone, at a lower cost"""
 
+    @property
+    def grid(self) -> int:
+        """Cells a side of the image features."""
+        return self.image_encoder.canvas // (8 if self.sam is None else 16)
+
     @model_validator(mode="after")
     def _known_terms(self) -> Recipe:
         unknown = sorted(set(self.losses) - set(TERMS))
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_spoken(self) -> Recipe:
+        if self.language_model is not None and self.spoken:
+            raise ValueError("language_model answers to images alone: set spoken: 0")
         return self
 
     @model_validator(mode="after")
@@ -245,7 +264,7 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Recipe:
-        grid, tokens = self.image_encoder.canvas // 8, self.language.image_tokens
+        grid, tokens = self.grid, self.language.image_tokens
         if grid % tokens:
             raise ValueError(f"language.image_tokens {tokens} does not divide the {grid} cells of image_encoder.canvas")
         if self.image_encoder.channels // 2 % self.segmenter.heads:

@@ -77,6 +77,8 @@ def _kind(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"list of {_kind(arguments[0])}"
     if origin is tuple:
         return f"{len(arguments)} x {_kind(arguments[0])}"
     if origin is dict:
@@ -105,4 +107,6 @@ def _bounds(field: FieldInfo) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, BaseModel):
+        return json.dumps(value.model_dump(mode="json"))
     return value if isinstance(value, str) else json.dumps(value)

@@ -23,11 +23,14 @@ from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from knowmvg.core.errors import ManifestError
+from knowmvg.core.errors import ManifestError, RecipeError
+from knowmvg.grounders.backbones.load import LoadedBackbone, VisionTower, load_backbone
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, Variant, adjacency_of, build_model, build_segmenter
+from knowmvg.grounders.segmenters.load import LoadedSam, load_sam
+from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.grounders.store import save_grounder
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.build import build_graph
@@ -94,12 +97,15 @@ class Workplace:
             ),
             "segmenter": (recipe.image_encoder, recipe.segmenter),
             "features": (recipe.image_encoder, recipe.segmenter),
+            "tokens": (recipe.language_model, recipe.image_encoder.canvas),
         }[stage]
         data = self.fingerprint
         if recipe.data.masked is not None and stage == "segmenter":
             data = _manifest_sha256(recipe.data.masked)  # runs on other data share what these taught
         elif recipe.data.masked is not None and stage == "features":
             depends += (_manifest_sha256(recipe.data.masked),)
+        if recipe.sam is not None and stage in ("language", "features"):
+            depends += (recipe.sam,)
         text = json.dumps([stage, data, recipe.parts_seed, *depends], sort_keys=True, default=str)
         return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -138,9 +144,11 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
     language = _language(work, tokenizer)
     encoder_task = _segmenter(work)
     cache = _features(work, encoder_task)
+    backbone = _backbone(recipe)
+    tokens = None if backbone is None else _tokens(work, backbone)
     with _timed(folder, "train"):
-        grounder = _assemble(work, tokenizer, graph, language, encoder_task)
-        best = _teach(work, grounder, cache, folder)
+        grounder = _assemble(work, tokenizer, graph, language, encoder_task, backbone)
+        best = _teach(work, grounder, cache, tokens, folder)
     facts = _facts(recipe, work, folder, grounder.graph, best)
     save_grounder(grounder, folder / "model", facts, allow_licensed=_may_share(recipe))
     _write_json(folder / "run.json", facts)
@@ -266,7 +274,7 @@ def _language_config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageM
         layers=recipe.language.layers,
         heads=recipe.language.width // 32,
         image_channels=recipe.image_encoder.channels,
-        image_grid=recipe.image_encoder.canvas // 8,
+        image_grid=recipe.grid,
         image_tokens=recipe.language.image_tokens,
         image_token_id=tokenizer.image,
     )
@@ -300,8 +308,10 @@ def _language(work: Workplace, tokenizer: GroundingTokenizer) -> LanguageModel:
     return model
 
 
-def _segmenter(work: Workplace) -> SegmenterTask:
+def _segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
     recipe, part = work.recipe, work.recipe.segmenter
+    if recipe.sam is not None:
+        return _sam(recipe, recipe.sam)
     folder = work.folder("segmenter")
     folder.mkdir(parents=True, exist_ok=True)
     place, train_rows, valid_rows = work.masked
@@ -343,13 +353,22 @@ def _segmenter(work: Workplace) -> SegmenterTask:
     return task
 
 
+def _sam(recipe: Recipe, part: SamPart) -> LoadedSam:
+    """The recipe's SAM. Raises ``RecipeError`` where the image encoder's sizes are others."""
+    sam, said = load_sam(part), recipe.image_encoder
+    if (said.canvas, said.channels) != (sam.prompts.canvas, sam.prompts.channels):
+        todo = f"Set image_encoder.canvas={sam.prompts.canvas} image_encoder.channels={sam.prompts.channels}."
+        raise RecipeError("the sizes of the SAM", f"canvas {said.canvas} and channels {said.channels}", todo)
+    return sam
+
+
 def _save_weights(module: nn.Module, path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     save_file(module.state_dict(), str(temporary))
     os.replace(temporary, path)
 
 
-def _features(work: Workplace, pretrained: SegmenterTask) -> FeatureCache:
+def _features(work: Workplace, pretrained: SegmenterTask | LoadedSam) -> FeatureCache:
     recipe, folder = work.recipe, work.folder("features")
     folder.mkdir(parents=True, exist_ok=True)
     with _timed(folder, "features"):
@@ -358,6 +377,29 @@ def _features(work: Workplace, pretrained: SegmenterTask) -> FeatureCache:
             recipe.data.folder,
             [*work.train, *work.valid],
             pretrained.encoder,
+            recipe.image_encoder.canvas,
+            work.report,
+        )
+
+
+def _backbone(recipe: Recipe) -> LoadedBackbone | None:
+    """The recipe's language model, its adapters and rows as the run's seed draws them."""
+    if recipe.language_model is None:
+        return None
+    torch.manual_seed(recipe.seed)
+    return load_backbone(recipe.language_model)
+
+
+def _tokens(work: Workplace, backbone: LoadedBackbone) -> FeatureCache:
+    """What the backbone's frozen vision tower makes of the studies."""
+    recipe, folder = work.recipe, work.folder("tokens")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _timed(folder, "tokens"):
+        return cache_features(
+            folder / "tokens.npy",
+            recipe.data.folder,
+            [*work.train, *work.valid],
+            VisionTower(backbone),
             recipe.image_encoder.canvas,
             work.report,
         )
@@ -379,7 +421,8 @@ def _assemble(
     tokenizer: GroundingTokenizer,
     graph: KnowledgeGraph,
     language: LanguageModel,
-    pretrained: SegmenterTask,
+    pretrained: SegmenterTask | LoadedSam,
+    backbone: LoadedBackbone | None = None,
 ) -> PromptedGrounder:
     recipe = work.recipe
     chosen = recipe.variant.model_dump()
@@ -388,10 +431,11 @@ def _assemble(
         chosen["knowledge"] = KnowledgeConfig(**knowledge.model_values())
         graph = CONTROLS[knowledge.control](graph, recipe.seed)
     config = ModelConfig(
-        language.config,
+        language.config if backbone is None else None,
         ImageEncoderConfig(**recipe.image_encoder.model_dump()),
-        _prompt_config(recipe),
+        pretrained.prompts if isinstance(pretrained, LoadedSam) else _prompt_config(recipe),
         Variant(**chosen),
+        None if recipe.sam is None else recipe.sam.model_dump(),
     )
     language.eval()
     nodes = torch.zeros(len(graph.texts), 1)  # not read without knowledge prompts
@@ -404,20 +448,26 @@ def _assemble(
         adjacency_of(graph, config.variant),
         pretrained.encoder,
         pretrained.segmenter,
-        language,
+        language if backbone is None else backbone.vlm,
     )
-    return PromptedGrounder(model, config, tokenizer, graph, recipe.name)
+    read_by = tokenizer if backbone is None else backbone.tokenizer
+    return PromptedGrounder(model, config, read_by, graph, recipe.name, backbone=backbone)
 
 
-def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, folder: Path) -> dict[str, float]:
+def _teach(
+    work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, tokens: FeatureCache | None, folder: Path
+) -> dict[str, float]:
     recipe = work.recipe
     work.report("train: reading labels")
     examples = [_example(grounder, recipe.data.folder, row) for row in work.train]
     held_out = [_example(grounder, recipe.data.folder, row) for row in work.valid]
+    if left_out := sum(example.left_out for example in examples):
+        cut = sum(example.cut > 0 for example in examples)
+        work.report(f"train: {left_out} phrases left out for their length, {cut} reports cut at their end")
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
-    task = GroundingTask(grounder, cache, recipe.local_steps * recipe.train.accumulate)
+    task = GroundingTask(grounder, cache, recipe.local_steps * recipe.train.accumulate, tokens)
     fit(
         task,
         draws,
@@ -428,13 +478,13 @@ def _teach(work: Workplace, grounder: PromptedGrounder, cache: FeatureCache, fol
         stage="train",
         seed=recipe.seed,
         report=work.report,
-        validate=lambda _: validate(grounder, cache, held_out),
+        validate=lambda _: validate(grounder, cache, held_out, tokens),
         best="miou",
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
         grounder.model.attention.joined = True
-    return validate(grounder, cache, held_out)
+    return validate(grounder, cache, held_out, tokens)
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:

@@ -13,7 +13,7 @@ from torch import Tensor
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import LabelledPhrase, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
+from knowmvg.grounders.prompted.tokenizer import ReportTokenizer
 
 MASK_SIDE = 64
 
@@ -32,6 +32,8 @@ class Example:
         boxes: unit boxes ``[P, 4]``.
         masks: soft masks ``[P, 64, 64]`` over the canvas; a row of NaN where there is none.
         related: for each box the knowledge nodes that concern its phrase.
+        left_out: labelled phrases that did not fit, with their boxes.
+        cut: characters of the report that did not fit.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Example:
     boxes: NDArray[np.float32]
     masks: NDArray[np.float16]
     related: tuple[tuple[int, ...], ...]
+    left_out: int = 0
+    cut: int = 0
 
     def without_canvas(self) -> Example:
         """The example for use with cached features."""
@@ -62,21 +66,26 @@ def _soft_masks(label: LabelledPhrase, frame: Frame) -> NDArray[np.float16]:
     return np.stack([coarse.render(mask.astype(np.float32)) for mask in label.masks]).astype(np.float16)
 
 
-def make_example(study: Study, tokenizer: GroundingTokenizer, side: int, related: Related) -> Example:
+def make_example(study: Study, tokenizer: ReportTokenizer, side: int, related: Related) -> Example:
     """A labelled study as an example; phrases that are absent, resolved or prior are no part of the answer."""
     canvas, frame = on_canvas(study.image, side)
     labels = placed_labels(study)
+    ends = [label.phrase.span[1] if label.phrase.span else len(study.report) for label in labels]
+    written = tokenizer.write(study.report, [(label.phrase.text, len(label.boxes)) for label in labels], ends)
+    left_out, labels = len(labels) - written.kept, labels[: written.kept]
     boxes = [frame.to_unit(label.boxes) for label in labels]
     masks = [_soft_masks(label, frame) for label in labels]
     return Example(
         id=study.id,
         canvas=canvas,
         frame=frame,
-        prompt=tuple(tokenizer.prompt(study.report)),
-        answer=tuple(tokenizer.write_answer([(label.phrase.text, len(label.boxes)) for label in labels])),
+        prompt=written.prompt,
+        answer=written.answer,
         boxes=np.concatenate([*boxes, np.zeros((0, 4))]).astype(np.float32),
         masks=np.concatenate([*masks, np.zeros((0, MASK_SIDE, MASK_SIDE), np.float16)]),
         related=tuple(tuple(sorted(related(label.phrase))) for label in labels for _ in label.boxes),
+        left_out=left_out,
+        cut=written.cut,
     )
 
 
@@ -93,6 +102,7 @@ class Batch:
         boxes: unit boxes ``[P, 4]``, with ``box_rows`` and ``box_columns`` ``[P]``.
         masks: ``[P, 64, 64]``; ``has_mask`` ``[P]`` says which rows hold one.
         related: ``[P, N]`` nodes of the knowledge graph that concern a box's phrase.
+        tokens: image tokens ``[B, N, C]`` of a language model that has a vision tower of its own.
     """
 
     input_ids: Tensor
@@ -107,6 +117,12 @@ class Batch:
     masks: Tensor
     has_mask: Tensor
     related: Tensor
+    tokens: Tensor | None = None
+
+    @property
+    def read(self) -> Tensor:
+        """The image as the language model reads it."""
+        return self.image if self.tokens is None else self.tokens
 
     def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""
@@ -131,9 +147,16 @@ def left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor
 
 
 def collate(
-    examples: Sequence[Example], tokenizer: GroundingTokenizer, nodes: int, features: Tensor | None = None
+    examples: Sequence[Example],
+    tokenizer: ReportTokenizer,
+    nodes: int,
+    features: Tensor | None = None,
+    tokens: Tensor | None = None,
 ) -> Batch:
-    """Examples as one batch; ``features`` ``[B, d, g, g]`` replace the canvases where they were cached."""
+    """Examples as one batch; ``features`` ``[B, d, g, g]`` replace the canvases where they were cached.
+
+    ``tokens`` ``[B, N, C]`` are what a backbone's own vision tower gave for the canvases (``Backbone.look``).
+    """
     text: list[tuple[int, int, int]] = []
     box: list[tuple[int, int]] = []
     for row, example in enumerate(examples):
@@ -167,4 +190,5 @@ def collate(
         masks=masks.nan_to_num(),
         has_mask=has_mask,
         related=related,
+        tokens=tokens,
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from knowmvg.core.frames import Frame
@@ -17,13 +20,16 @@ from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padde
 from knowmvg.grounders.prompted.maps import evidence_maps, map_kinds
 from knowmvg.grounders.prompted.model import NoKnowledge, Placed, PromptedModel
 from knowmvg.grounders.prompted.objective import grounding_losses
-from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, GroundingTokenizer
+from knowmvg.grounders.prompted.tokenizer import AnswerPhrase, ReportTokenizer
 from knowmvg.grounders.prompted.variants import ModelConfig, adjacency_of
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.nn.knowledge_prompts import KnowledgePrompts
 from knowmvg.nn.mask_decoder import soft_extent
+
+if TYPE_CHECKING:  # the auto classes of transformers take seconds to import, which the CPU-size model need not wait for
+    from knowmvg.grounders.backbones.load import LoadedBackbone
 
 MAX_BOXES = 4  # a phrase
 
@@ -43,6 +49,14 @@ class _Answer:
         return self.states.mean(dim=0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of ``B`` images: the map ``[B, d, g, g]`` that boxes are decoded on, and what is read."""
+
+    map: Tensor
+    tokens: Tensor
+
+
 class PromptedGrounder:
     """KnowMVG, its ablation rows and LISA (core.grounder.LimitedGrounder).
 
@@ -53,6 +67,8 @@ class PromptedGrounder:
         graph: the knowledge graph that the model was trained with.
         name: what results call this model.
         mapped: whether evidence holds maps (``with_maps``).
+        backbone: what the language model was loaded as, where it is one of the ecosystem's with a vision tower of its
+            own; the CPU-size one reads the map of the image encoder.
     """
 
     batch_size = 16
@@ -62,13 +78,15 @@ class PromptedGrounder:
         self,
         model: PromptedModel,
         config: ModelConfig,
-        tokenizer: GroundingTokenizer,
+        tokenizer: ReportTokenizer,
         graph: KnowledgeGraph,
         name: str,
+        *,
         mapped: bool = False,
+        backbone: LoadedBackbone | None = None,
     ) -> None:
         self.model, self.config, self.tokenizer, self.graph, self.name = model, config, tokenizer, graph, name
-        self.mapped = mapped
+        self.mapped, self.backbone = mapped, backbone
 
     # --- answering -----------------------------------------------------------------------------------------------
 
@@ -77,8 +95,8 @@ class PromptedGrounder:
         answers: list[Grounding] = []
         for start in range(0, len(studies), self.batch_size):
             batch = studies[start : start + self.batch_size]
-            features, frames = self._encode(batch)
-            answers += self._groundings(batch, frames, features, self._generate(batch, features), None)
+            seen, frames = self._encode(batch)
+            answers += self._groundings(batch, frames, seen.map, self._generate(batch, seen.tokens), None)
         return answers
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
@@ -88,10 +106,10 @@ class PromptedGrounder:
         answers: list[Grounding] = []
         for start in range(0, len(studies), self.batch_size):
             batch, asked = studies[start : start + self.batch_size], queries[start : start + self.batch_size]
-            features, frames = self._encode(batch)
-            given = self._read_forced(batch, features, asked)
+            seen, frames = self._encode(batch)
+            given = self._read_forced(batch, seen.tokens, asked)
             phrases = [[query.phrase for query in row] for row in asked]
-            answers += self._groundings(batch, frames, features, given, phrases)
+            answers += self._groundings(batch, frames, seen.map, given, phrases)
         return answers
 
     @property
@@ -125,7 +143,7 @@ class PromptedGrounder:
 
     def _with(self, prompts: torch.nn.Module, graph: KnowledgeGraph) -> PromptedGrounder:
         model = self.model.with_knowledge(prompts)
-        return PromptedGrounder(model, self.config, self.tokenizer, graph, self.name, self.mapped)
+        return self._like(model, graph, mapped=self.mapped)
 
     @property
     def maps(self) -> tuple[MapKind, ...]:
@@ -136,8 +154,12 @@ class PromptedGrounder:
         """This grounder with maps in its evidence (core.grounder.MapGrounder)."""
         if self.mapped:
             return self
-        model = self.model.with_attention()
-        return PromptedGrounder(model, self.config, self.tokenizer, self.graph, self.name, mapped=True)
+        return self._like(self.model.with_attention(), self.graph, mapped=True)
+
+    def _like(self, model: PromptedModel, graph: KnowledgeGraph, *, mapped: bool) -> PromptedGrounder:
+        return PromptedGrounder(
+            model, self.config, self.tokenizer, graph, self.name, mapped=mapped, backbone=self.backbone
+        )
 
     @property
     def device(self) -> torch.device:
@@ -145,11 +167,20 @@ class PromptedGrounder:
         return next(self.model.parameters()).device
 
     @torch.inference_mode()
-    def _encode(self, studies: Sequence[Study]) -> tuple[Tensor, list[Frame]]:
+    def _encode(self, studies: Sequence[Study]) -> tuple[_Seen, list[Frame]]:
         drawn = [on_canvas(study.image, self.config.image_encoder.canvas) for study in studies]
-        canvases = torch.stack([torch.from_numpy(canvas) for canvas, _ in drawn]).unsqueeze(1)
+        canvases = np.stack([canvas for canvas, _ in drawn])
         self.model.eval()
-        return self.model.encode(canvases.to(self.device)), [frame for _, frame in drawn]
+        features = self.model.encode(torch.from_numpy(canvases).unsqueeze(1).to(self.device))
+        tokens = self.look(canvases)
+        return _Seen(features, features if tokens is None else tokens), [frame for _, frame in drawn]
+
+    def look(self, canvases: NDArray[np.float32]) -> Tensor | None:
+        """Image tokens ``[B, N, C]`` of canvases ``[B, S, S]``, of a language model with its own vision tower."""
+        if self.backbone is None:
+            return None
+        pictures = self.backbone.pictures(canvases)
+        return self.backbone.vlm.look({name: tensor.to(self.device) for name, tensor in pictures.items()})
 
     @torch.inference_mode()
     def _generate(self, studies: Sequence[Study], features: Tensor) -> list[_Answer]:
@@ -294,9 +325,13 @@ class PromptedGrounder:
         """A labelled study as tensors' raw material."""
         return make_example(study, self.tokenizer, self.config.image_encoder.canvas, self.graph.related)
 
-    def collate(self, examples: Sequence[Example], features: Tensor | None = None) -> Batch:
-        """Examples as one batch, with features from a cache where given."""
-        return collate(examples, self.tokenizer, len(self.graph.texts), features)
+    def collate(
+        self, examples: Sequence[Example], features: Tensor | None = None, tokens: Tensor | None = None
+    ) -> Batch:
+        """Examples as one batch, with features and image tokens from a cache where given."""
+        if tokens is None and self.backbone is not None:
+            tokens = self.look(np.stack([e.canvas for e in examples if e.canvas is not None]))
+        return collate(examples, self.tokenizer, len(self.graph.texts), features, tokens)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named, unweighted loss terms of a batch (grounders/prompted/objective.py)."""

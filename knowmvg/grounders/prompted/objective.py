@@ -47,7 +47,7 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     """
     features = batch.image if batch.cached else model.encode(batch.image)
     features = features.to(next(model.parameters()).dtype)
-    states = model.vlm(batch.input_ids, None, features)
+    states = model.vlm(batch.input_ids, None, features if batch.tokens is None else batch.tokens)
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -21,6 +22,60 @@ class AnswerPhrase:
 
     text: str
     boxes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report with its answer as token ids.
+
+    Args:
+        prompt: everything before the first token of the answer.
+        answer: what is learnt: phrases, ``<BOX>`` tokens and the end token.
+        kept: phrases of the answer; those after them were left out, with their boxes.
+        cut: characters of the report that were left out at its end.
+    """
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    kept: int
+    cut: int
+
+
+class ReportTokenizer(Protocol):
+    """What a grounder asks of a tokenizer: this module's, or that of a backbone (grounders/backbones/chat.py)."""
+
+    pad: int
+    end: int
+    box: int
+    max_report: int
+
+    def knows(self, text: str) -> bool:
+        """Whether the language model can read the text."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text."""
+        ...
+
+    def prompt(self, report: str) -> list[int]:
+        """Ids up to where the answer begins."""
+        ...
+
+    def write(self, report: str, phrases: Sequence[tuple[str, int]], ends: Sequence[int] | None = None) -> Written:
+        """A report with the answer that names each phrase with its number of boxes."""
+        ...
+
+    def write_answer(self, phrases: Sequence[tuple[str, int]]) -> list[int]:
+        """Ids of an answer, end token included."""
+        ...
+
+    def read_answer(self, ids: Sequence[int]) -> list[AnswerPhrase]:
+        """The phrases of an answer up to the end token."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write ``tokenizer.json``."""
+        ...
 
 
 class GroundingTokenizer:
@@ -99,6 +154,11 @@ class GroundingTokenizer:
         """Ids of ``[image]... <report> report <answer>``; a report over ``max_report`` tokens is cut at its end."""
         return [self.image] * self.image_length + [self.report, *self.encode(report)[: self.max_report], self.answer]
 
+    def write(self, report: str, phrases: Sequence[tuple[str, int]], ends: Sequence[int] | None = None) -> Written:
+        """A report with the answer that names each phrase with its number of boxes; no phrase is left out."""
+        prompt, answer = self.prompt(report), self.write_answer(phrases)
+        return Written(tuple(prompt), tuple(answer), len(phrases), 0)
+
     def write_answer(self, phrases: Sequence[tuple[str, int]]) -> list[int]:
         """Ids of an answer that names each phrase with its number of boxes, ``<end>`` included; nothing is cut."""
         ids: list[int] = []
@@ -108,19 +168,24 @@ class GroundingTokenizer:
 
     def read_answer(self, ids: Sequence[int]) -> list[AnswerPhrase]:
         """The phrases of an answer up to ``<end>``; words without a ``<BOX>`` after them are not a phrase."""
-        phrases: list[AnswerPhrase] = []
-        words: list[int] = []
-        boxes: list[int] = []
-        for position, token in enumerate([*ids, self.end]):
-            if token == self.box:
-                boxes.append(position)
-                continue
-            if boxes:
-                text = self.decode(words)
-                if text:
-                    phrases.append(AnswerPhrase(text, tuple(boxes)))
-                words, boxes = [], []
-            if token == self.end:
-                break
-            words.append(token)
-        return phrases
+        return read_phrases(ids, self.box, self.end, self.decode)
+
+
+def read_phrases(ids: Sequence[int], box: int, end: int, decode: Callable[[Sequence[int]], str]) -> list[AnswerPhrase]:
+    """The phrases of an answer up to its end token; words without a ``<BOX>`` after them are not a phrase."""
+    phrases: list[AnswerPhrase] = []
+    words: list[int] = []
+    boxes: list[int] = []
+    for position, token in enumerate([*ids, end]):
+        if token == box:
+            boxes.append(position)
+            continue
+        if boxes:
+            text = decode(words)
+            if text:
+                phrases.append(AnswerPhrase(text, tuple(boxes)))
+            words, boxes = [], []
+        if token == end:
+            break
+        words.append(token)
+    return phrases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from knowmvg.nn.knowledge_prompts import KnowledgeConfig, KnowledgePrompts
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
 from knowmvg.nn.mask_decoder import MaskToBox
 from knowmvg.nn.prompt_encoder import PromptConfig, build_mask_decoder, build_prompt_encoder
+
+if TYPE_CHECKING:
+    from knowmvg.nn.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,17 @@ VARIANTS = {"baseline": baseline, "kps": kps, "gla": gla, "knowmvg": knowmvg, "l
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything that fixes the shape of a prompted model; saved as ``config.json``."""
+    """Everything that fixes the shape of a prompted model; saved as ``config.json``.
 
-    language: LanguageModelConfig
+    ``language`` is ``None`` where the language model is a backbone, which says its own shape. ``sam`` says which SAM
+    (grounders/segmenters/record.py) stands in place of the image encoder and segmenter.
+    """
+
+    language: LanguageModelConfig | None
     image_encoder: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     variant: Variant = field(default_factory=Variant)
+    sam: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -100,10 +108,11 @@ class ModelConfig:
                 k: tuple(v) if isinstance(v, list) else v for k, v in values["image_encoder"].items()
             }
             return cls(
-                LanguageModelConfig(**values["language"]),
+                None if values["language"] is None else LanguageModelConfig(**values["language"]),
                 ImageEncoderConfig(**encoder),
                 PromptConfig(**values["prompts"]),
                 Variant(**variant),
+                values.get("sam"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(
@@ -135,7 +144,7 @@ def build_model(
     adjacency: Tensor,
     image_encoder: nn.Module | None = None,
     segmenter: Segmenter | None = None,
-    language: LanguageModel | None = None,
+    language: LanguageModel | Backbone | None = None,
 ) -> PromptedModel:
     """A prompted model of a configuration, on the pre-trained parts where they are given.
 
@@ -149,7 +158,10 @@ def build_model(
     """
     encoder = image_encoder or RadiographEncoder(config.image_encoder)
     segmenter = segmenter or build_segmenter(config.prompts)
-    language = language or LanguageModel(config.language)
+    if language is None:
+        if config.language is None:
+            raise ModelError("the backbone that the model was trained on", "none", "Load it with the model's folder.")
+        language = LanguageModel(config.language)
     variant, channels = config.variant, config.prompts.channels
     decoder: nn.Module
     if variant.decoder == "mask":

@@ -1,0 +1,49 @@
+"""What a recipe says of a vision-language backbone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LoraPart(BaseModel):
+    """Low-rank adapters on the language decoder; the lineage's values are the defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    r: int = Field(default=8, ge=1)
+    """rank"""
+    alpha: int = Field(default=16, ge=1)
+    """scale; an adapter counts `alpha / r` times"""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """of what an adapter reads, in training"""
+    targets: tuple[str, ...] = Field(default=("q_proj", "v_proj"), min_length=1)
+    """the decoder's linear layers that get one, by the last part of their names"""
+
+
+class BackbonePart(BaseModel):
+    """A language model by name, and what of it is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    id: str = Field(min_length=1)
+    """hub id, or a local folder in the same layout (docs/backbones.md): safetensors, never remote code"""
+    revision: str | None = None
+    """commit, tag or branch of a hub id; name a commit to get the same weights for ever"""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """precision of the frozen base; what is trained is single precision. On a CPU use float32"""
+    lora: LoraPart | None = LoraPart()
+    """adapters, or null for none"""
+    rows: Literal["box", "all"] = "box"
+    """rows of embedding and output layer that are trained: of `<BOX>` alone, or all of them (the lineage)"""
+    picture: int | None = Field(default=None, ge=28, le=4096)
+    """side in pixels of the square that the model is shown; null for the size that the model was trained with"""
+    chat_template: str | None = None
+    """Jinja text of a chat template for a model that comes without one"""
+    max_report: int = Field(default=400, ge=16)
+    """tokens of a report; a longer one is cut at the end of a word"""
+    max_length: int = Field(default=2048, ge=64)
+    """tokens of image, report and answer; phrases that do not fit are left out from the end, with their boxes"""
+    checkpointing: bool = False
+    """whether training keeps few activations of the decoder and computes the others again"""

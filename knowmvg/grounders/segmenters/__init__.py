@@ -1,0 +1,1 @@
+"""SAM and MedSAM by recipe: image encoder, prompt encoder and mask decoder by id, folder or published file."""
