@@ -5,18 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from knowmvg.core.boxtext.views import Fit, View
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import Radiograph
 
 
-def on_canvas(image: Radiograph, side: int) -> tuple[NDArray[np.float32], Frame]:
-    """The radiograph letterboxed on a square canvas ``[side, side]`` in ``[0, 1]``, with its frame.
+def on_canvas(
+    image: Radiograph, side: int, fit: Fit = Fit.LETTERBOX, frame: Frame | None = None
+) -> tuple[NDArray[np.float32], Frame]:
+    """The radiograph on a square canvas ``[side, side]`` in ``[0, 1]``, letterboxed unless ``fit`` says else.
+
+    With a ``frame``, onto that one's canvas, whatever it shows. Returns canvas and frame.
 
     Grey values are stretched so that the 1st and 99th percentile of the image become 0 and 1: radiographs come with
     any window, and the collimation border and burned-in letters should not decide the contrast of the lungs.
     Padding is 0.
     """
-    frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
+    if frame is None:
+        whole = fit is Fit.LETTERBOX
+        letterbox = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
+        frame = letterbox if whole else View(fit, (side, side)).frame(image.size)
     step = max(1, min(image.pixels.shape) // 256)  # percentiles of a sample: a large image need not be sorted whole
     low, high = np.percentile(image.pixels[::step, ::step], (1, 99))
     canvas = frame.render(image.pixels, fill=float(low))

@@ -16,11 +16,13 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from knowmvg.core.errors import KnowmvgError, ModelError
 from knowmvg.grounders.backbones.chat import ChatTokenizer
+from knowmvg.grounders.backbones.conversation import Conversation
 from knowmvg.grounders.backbones.pictures import Pictures
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
 from knowmvg.nn.backbones.family import FAMILIES, Family
 from knowmvg.nn.backbones.lora import add_lora
+from knowmvg.nn.joined_llava import register
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,25 @@ class LoadedBackbone:
 
     vlm: Backbone
     tokenizer: ChatTokenizer
+    pictures: Pictures
+    part: BackbonePart
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingBackbone:
+    """A language model that is asked for text: no token is added to it.
+
+    Args:
+        vlm: the model, frozen but for its adapters.
+        conversation: questions and answers as its ids.
+        pictures: canvases as its vision tower's input, for ``vlm.look``.
+        part: what it was loaded by.
+        commit: the commit of a hub model, or ``None`` for a folder.
+    """
+
+    vlm: Backbone
+    conversation: Conversation
     pictures: Pictures
     part: BackbonePart
     commit: str | None
@@ -65,27 +86,52 @@ def load_backbone(part: BackbonePart, device: str = "cpu") -> LoadedBackbone:
     a model whose tokenizer, template or image processor does not fit.
     """
     with _explained(part):
-        config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
-        family = _family(config, part)
+        config, family = _described(part)
         tokenizer, pictures = _faces(part, config, family)
-        model = AutoModelForImageTextToText.from_pretrained(
-            part.id,
-            revision=part.revision,
-            dtype=getattr(torch, part.dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-        prompt_end = tokenizer.prompt("x")[-1] if family.prefix_block else None
-        vlm = Backbone(model, tokenizer.image_length, prompt_end)
+        vlm = _backbone(part, family, tokenizer.image_length, tokenizer.prompt("x")[-1])
         _prepare(vlm, tokenizer, part)
     return LoadedBackbone(vlm.to(device).eval(), tokenizer, pictures, part, getattr(config, "_commit_hash", None))
+
+
+def load_speaking(part: BackbonePart, device: str = "cpu", spoken: frozenset[str] = frozenset()) -> SpeakingBackbone:
+    """Load a base by id or folder as it is, with adapters where ``part`` asks for them.
+
+    ``spoken`` are special tokens that questions may hold. Raises ``ModelError`` as ``load_backbone`` does.
+    """
+    with _explained(part):
+        config, family = _described(part)
+        pictures, given = _given(part, config, family)
+        conversation = Conversation(*given, one_line=family.prefix_block, spoken=spoken)
+        _same_length(conversation, pictures)
+        vlm = _backbone(part, family, conversation.image_length, conversation.question("x")[-1])
+        if part.lora is not None:
+            add_lora(vlm.model, vlm.decoder, **part.lora.model_dump())
+        _checkpoint(vlm, part)
+    commit = getattr(config, "_commit_hash", None)
+    return SpeakingBackbone(vlm.to(device).eval(), conversation, pictures, part, commit)
 
 
 def load_faces(part: BackbonePart) -> tuple[ChatTokenizer, Pictures]:
     """Tokenizer and pictures of a base without its weights. Raises ``ModelError`` as ``load_backbone`` does."""
     with _explained(part):
-        config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
-        return _faces(part, config, _family(config, part))
+        return _faces(part, *_described(part))
+
+
+def _described(part: BackbonePart) -> tuple[Any, Family]:
+    register()
+    config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
+    return config, _family(config, part)
+
+
+def _backbone(part: BackbonePart, family: Family, image_length: int, prompt_end: int) -> Backbone:
+    model = AutoModelForImageTextToText.from_pretrained(
+        part.id,
+        revision=part.revision,
+        dtype=getattr(torch, part.dtype),
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    return Backbone(model, image_length, prompt_end if family.prefix_block else None)
 
 
 def _family(config: Any, part: BackbonePart) -> Family:
@@ -98,25 +144,29 @@ def _family(config: Any, part: BackbonePart) -> Family:
 
 
 def _faces(part: BackbonePart, config: Any, family: Family) -> tuple[ChatTokenizer, Pictures]:
+    pictures, given = _given(part, config, family)
+    tokenizer = ChatTokenizer(
+        *given, max_report=part.max_report, max_length=part.max_length, one_line=family.prefix_block
+    )
+    _same_length(tokenizer, pictures)
+    return tokenizer, pictures
+
+
+def _given(part: BackbonePart, config: Any, family: Family) -> tuple[Pictures, tuple[Any, str, str, str, int]]:
+    """Pictures, and what a conversation is made of: tokenizer, template, marker, placeholders, image token."""
     processor = AutoImageProcessor.from_pretrained(
         part.id, revision=part.revision, backend="pil", trust_remote_code=False
     )
     pictures = Pictures(processor, family, config, part.picture)
     backend = AutoTokenizer.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
-    tokenizer = ChatTokenizer(
-        backend,
-        _template(part, backend, family),
-        family.marker,
-        pictures.placeholders,
-        next(getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key)),
-        max_report=part.max_report,
-        max_length=part.max_length,
-        one_line=family.prefix_block,
-    )
-    if tokenizer.image_length != pictures.length:
-        got = f"{tokenizer.image_length} in a prompt"
+    image = next(getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key))
+    return pictures, (backend, _template(part, backend, family), family.marker, pictures.placeholders, image)
+
+
+def _same_length(conversation: Conversation, pictures: Pictures) -> None:
+    if conversation.image_length != pictures.length:
+        got = f"{conversation.image_length} in a prompt"
         raise ModelError(f"{pictures.length} image tokens a picture", got, "The tokenizer is not this model's own.")
-    return tokenizer, pictures
 
 
 def _template(part: BackbonePart, backend: Any, family: Family) -> str:
@@ -142,6 +192,10 @@ def _prepare(vlm: Backbone, tokenizer: ChatTokenizer, part: BackbonePart) -> Non
         vlm.own_rows([tokenizer.box], start)
     else:
         vlm.train_all_rows(tokenizer.box, start)
+    _checkpoint(vlm, part)
+
+
+def _checkpoint(vlm: Backbone, part: BackbonePart) -> None:
     if part.checkpointing:
         vlm.model.activation_checkpointing_enable({"use_reentrant": False})
 

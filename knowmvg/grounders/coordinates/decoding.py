@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,18 +26,6 @@ class ScoredBox:
     numbers: tuple[int, ...]
     expected: tuple[float, ...]
     score: float
-
-
-class Watcher(Protocol):
-    """A logits processor that is told the whole answer at the end."""
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores ``[B, V]`` of the next token as they are chosen from."""
-        ...
-
-    def finish(self, answers: Tensor) -> None:
-        """Take note of the ids ``[B, M]`` that were written."""
-        ...
 
 
 @dataclass(slots=True)
@@ -72,6 +59,12 @@ class GrammarProcessor(LogitsProcessor):
     def __init__(self, vocabulary: Vocabulary, grammars: Sequence[Grammar], stops: Sequence[int]) -> None:
         self.vocabulary, self.stops = vocabulary, list(stops)
         self.rows = [_Row(grammar, grammar.start) for grammar in grammars]
+
+    def only(self, rows: Sequence[int]) -> GrammarProcessor:
+        """The processor of some rows, which notes what they do in this one."""
+        part = GrammarProcessor(self.vocabulary, (), self.stops)
+        part.rows = [self.rows[row] for row in rows]
+        return part
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """``scores`` ``[B, V]`` with minus infinity for what is not allowed; ``input_ids`` end in what was chosen."""
@@ -113,43 +106,59 @@ class GrammarProcessor(LogitsProcessor):
         row.done = token in self.stops
 
 
+@dataclass(slots=True)
+class _FreeRow:
+    logs: list[float] = field(default_factory=list)
+    last: Tensor | None = None
+    done: bool = False
+
+
 class FreeProcessor(LogitsProcessor):
-    """Leaves all tokens as they are, and keeps the probability of those that were chosen."""
+    """Leaves all tokens as they are, and keeps the probability of those that were chosen.
+
+    Args:
+        rows: how many answers are written.
+        stops: tokens that end an answer.
+    """
 
     def __init__(self, rows: int, stops: Sequence[int]) -> None:
         self.stops = frozenset(stops)
-        self._logs: list[list[float]] = [[] for _ in range(rows)]
-        self._done = [False] * rows
-        self._last: Tensor | None = None
+        self.rows = [_FreeRow() for _ in range(rows)]
+
+    def only(self, rows: Sequence[int]) -> FreeProcessor:
+        """The processor of some rows, which notes what they do in this one."""
+        part = FreeProcessor(0, tuple(self.stops))
+        part.rows = [self.rows[row] for row in rows]
+        return part
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """``scores`` themselves."""
-        if self._last is not None:
-            self._note(input_ids[:, -1])
-        self._last = scores.float().log_softmax(dim=-1)
+        logs = scores.float().log_softmax(dim=-1)
+        for place, row in enumerate(self.rows):
+            if row.last is not None:
+                self._note(row, int(input_ids[place, -1]))
+            row.last = None if row.done else logs[place]
         return scores
 
     def finish(self, answers: Tensor) -> None:
-        """Take note of the last token."""
-        if self._last is not None:
-            self._note(answers[:, -1])
-            self._last = None
+        """Take note of the last token ``[B, M]`` of each row that was not ended yet."""
+        for place, row in enumerate(self.rows):
+            if row.last is not None:
+                self._note(row, int(answers[place, len(row.logs)]))
 
     def whole(self, place: int) -> bool:
         """Whether a row's answer came to its end."""
-        return self._done[place]
+        return self.rows[place].done
 
     def score(self, place: int) -> float:
         """Geometric mean of the probabilities of a row's tokens, its end included."""
-        logs = self._logs[place]
+        logs = self.rows[place].logs
         return float(torch.tensor(logs).mean().exp()) if logs else 0.0
 
-    def _note(self, tokens: Tensor) -> None:
-        assert self._last is not None
-        for place, token in enumerate(tokens.tolist()):
-            if not self._done[place]:
-                self._logs[place].append(float(self._last[place, token]))
-                self._done[place] = token in self.stops
+    def _note(self, row: _FreeRow, token: int) -> None:
+        assert row.last is not None
+        row.logs.append(float(row.last[token]))
+        row.last, row.done = None, token in self.stops
 
 
 def _scored(row: _Row, box: int, numbers: tuple[int, ...]) -> ScoredBox:

@@ -96,6 +96,11 @@ class Grammar:
             return State(self._after(state.node, written, options.values[written]))
         return State(state.node, written)
 
+    def longest(self) -> str:
+        """An answer of the most letters, and a blank before it."""
+        (width, height), boxes = self.greatest, self.most
+        return " " + max(self.layout.write([[width, height, width, height]] * boxes), self.layout.none, key=len)
+
     def accepts(self, text: str) -> bool:
         """Whether the text is a whole answer."""
         state = self.start
