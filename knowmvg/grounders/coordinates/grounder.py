@@ -80,12 +80,11 @@ class CoordinateGrounder:
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
         """Place given phrases, in order. The report is not read: the published model is shown the phrase alone."""
+        _same_number(studies, queries)
         groundings: list[Grounding] = []
         for start in range(0, len(studies), self.batch_size):
             batch, asking = studies[start : start + self.batch_size], queries[start : start + self.batch_size]
             groundings += self._placed(batch, asking, self.answers(batch, asking))
-        if len(studies) != len(queries):
-            raise ValueError(f"expected one list of queries a study, got {len(queries)} for {len(studies)} studies")
         return groundings
 
     def answers(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[list[Answer | None]]:
@@ -93,8 +92,7 @@ class CoordinateGrounder:
 
         The share of answers with ``valid`` is the valid rate.
         """
-        if len(studies) != len(queries):
-            raise ValueError(f"expected one list of queries a study, got {len(queries)} for {len(studies)} studies")
+        _same_number(studies, queries)
         if not any(queries):
             return [[] for _ in studies]
         seen, frames = self._look(studies)
@@ -200,3 +198,8 @@ def _verbatim(report: str, said: str) -> list[Phrase]:
     lines = list(dict.fromkeys(line for line in lines if line))
     spans = find_spans(report, lines)
     return [Phrase(text=report[span[0] : span[1]], span=span) for span in spans if span is not None]
+
+
+def _same_number(studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> None:
+    if len(studies) != len(queries):
+        raise ValueError(f"expected one list of queries a study, got {len(queries)} for {len(studies)} studies")
