@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from knowmvg.core.boxtext import kosmos2
 from knowmvg.core.boxtext.grid import Grid
@@ -76,19 +77,18 @@ def box_2d(grid: Grid, phrase: str) -> Layout:
 
 def loc(grid: Grid, phrase: str) -> Layout:
     """PaliGemma's tokens of four digits, each box with its phrase; nothing at all for none."""
-    after = f"> {' '.join(phrase.replace(';', ',').replace('<', ' ').split())}"
+    after = f"> {_ascii(phrase.replace(';', ','))}"
     return _layout(grid, "", ("<loc", "><loc", "><loc", "><loc", after), " ; ", "", "", lambda n: f"{n:04d}")
 
 
 def loc_(grid: Grid, phrase: str) -> Layout:
     """Florence-2's tokens behind the phrase; nothing at all for none."""
-    head = " ".join(phrase.replace("<", " ").split())
-    return _layout(grid, head, ("<loc_", "><loc_", "><loc_", "><loc_", ">"), "", "", "")
+    return _layout(grid, _ascii(phrase), ("<loc_", "><loc_", "><loc_", "><loc_", ">"), "", "", "")
 
 
 def ref_box(grid: Grid, phrase: str) -> Layout:
     """``<ref>phrase</ref><box>[[...], [...]]</box>`` as InternVL writes it."""
-    head = f"<ref>{' '.join(phrase.replace('<', ' ').split())}</ref><box>["
+    head = f"<ref>{_ascii(phrase)}</ref><box>["
     return _layout(grid, head, ("[", ", ", ", ", ", ", "]"), ", ", "]</box>", f"{head}]</box>")
 
 
@@ -122,6 +122,11 @@ def _layout(
     number: Callable[[int], str] = str,
 ) -> Layout:
     return Layout(head, box, between, tail, none, _IN_ORDER[grid.order], lambda values: number(values[0]))
+
+
+def _ascii(phrase: str) -> str:
+    """The phrase without marks and without letters beyond ASCII, accents taken off: any tokenizer can spell it."""
+    return " ".join(normalize("NFKD", phrase).encode("ascii", "ignore").decode().replace("<", " ").split())
 
 
 def _in_json(phrase: str) -> str:

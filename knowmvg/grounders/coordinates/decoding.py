@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from knowmvg.grounders.coordinates.grammar import Grammar, State
+from knowmvg.core.errors import ModelError
+from knowmvg.grounders.coordinates.grammar import Grammar, Node, State
 from knowmvg.grounders.coordinates.vocabulary import Vocabulary
 
 
@@ -67,7 +68,10 @@ class GrammarProcessor(LogitsProcessor):
         return part
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """``scores`` ``[B, V]`` with minus infinity for what is not allowed; ``input_ids`` end in what was chosen."""
+        """``scores`` ``[B, V]`` with minus infinity for what is not allowed; ``input_ids`` end in what was chosen.
+
+        Raises ``ModelError`` where no token can go on.
+        """
         masked = torch.full_like(scores, float("-inf"))
         for place, row in enumerate(self.rows):
             if row.steps and not row.done:
@@ -78,6 +82,9 @@ class GrammarProcessor(LogitsProcessor):
             options = dict(self.vocabulary.allowed(row.grammar, row.state))
             if row.grammar.ends(row.state):
                 options |= dict.fromkeys(self.stops, row.state)
+            if not options:
+                todo = "Choose another style of boxes, or a tokenizer with these letters."
+                raise ModelError("a tokenizer that can write boxes", "one without a token that may follow", todo)
             tokens = list(options)
             kept = scores[place, tokens]
             masked[place, tokens] = kept
@@ -162,36 +169,33 @@ class FreeProcessor(LogitsProcessor):
 
 
 def _scored(row: _Row, box: int, numbers: tuple[int, ...]) -> ScoredBox:
-    slots = row.grammar.layout.slots
+    slots, done = row.grammar.layout.slots, row.state.node.done
     log, expected = 0.0, [float(number) for number in numbers]
     for slot, places in enumerate(slots):
-        writing = [step for step in row.steps if step.chosen >= 0 and _writes(step, box, slot)]
+        node = row.grammar.number(box, slot, done)
+        writing = [step for step in row.steps if step.chosen >= 0 and _writes(row.grammar, node, step)]
         log += sum(float(step.shares[step.chosen].clamp(min=1e-12).log()) for step in writing)
-        found = _expected(row.grammar, [step for step in writing if step.state.node[:3] == ("number", box, slot)])
-        for place, value in zip(places, found, strict=False):
+        for place, value in zip(places, _expected(row.grammar, node, writing), strict=True):
             expected[place] = value
     return ScoredBox(numbers, tuple(expected), float(torch.tensor(log / len(slots)).exp()))
 
 
-def _writes(step: _Step, box: int, slot: int) -> bool:
-    """Whether the chosen token writes something of a number: it begins inside it, or runs into it."""
-    before, after = step.state.node, step.states[step.chosen]
-    inside = before[:3] == ("number", box, slot)
-    runs_into = after.node[:3] == ("number", box, slot) and bool(after.written)
-    return inside or runs_into
+def _writes(grammar: Grammar, node: Node, step: _Step) -> bool:
+    """Whether the chosen token writes something of the number begun at a node: it ends in it or behind it."""
+    before = step.state.node
+    ended = before != node and bool(grammar.value(node, step.state))
+    return not ended and bool(grammar.value(node, step.states[step.chosen]))
 
 
-def _expected(grammar: Grammar, steps: Sequence[_Step]) -> tuple[float, ...]:
+def _expected(grammar: Grammar, node: Node, steps: Sequence[_Step]) -> tuple[float, ...]:
     """The mean value of a number under the choices by which it was written, the last one first."""
     found: tuple[float, ...] = ()
     for step in reversed(steps):
-        total, weight = None, 0.0
+        total, weight = [0.0] * len(grammar.layout.slots[node.slot]), 0.0
         for place, (state, share) in enumerate(zip(step.states, step.shares.tolist(), strict=True)):
-            value = found if place == step.chosen and found else grammar.value(step.state.node, state)
+            value = found if place == step.chosen and found else grammar.value(node, state)
             if value:
-                added = [share * part for part in value]
-                total = added if total is None else [a + b for a, b in zip(total, added, strict=True)]
+                total = [sum_ + share * part for sum_, part in zip(total, value, strict=True)]
                 weight += share
-        found = tuple(part / weight for part in total) if total is not None and weight > 0 else found
+        found = tuple(part / weight for part in total) if weight > 0 else found
     return found
-

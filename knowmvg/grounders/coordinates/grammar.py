@@ -6,7 +6,9 @@ nothing out of range. So there is no answer that the codec's reader would refuse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -45,11 +47,14 @@ class State(NamedTuple):
 
 @dataclass(slots=True)
 class _Options:
-    """The texts that a node can be left with, none of which begins another, and the value that each stands for."""
+    """The texts that a node can be left with, none of which begins another, and the value that each stands for.
+
+    ``letters`` are those that may follow what is written, ``sums`` how many values begin with it, and their sums.
+    """
 
     values: dict[str, tuple[int, ...]] = field(default_factory=dict)
     letters: dict[str, set[str]] = field(default_factory=dict)
-    sums: dict[str, tuple[int, tuple[float, ...]]] = field(default_factory=dict)
+    sums: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, text: str, value: tuple[int, ...] = ()) -> None:
         self.values[text] = value
@@ -58,8 +63,25 @@ class _Options:
             if length < len(text):
                 self.letters.setdefault(start, set()).add(text[length])
             if value:
-                count, total = self.sums.get(start, (0, (0.0,) * len(value)))
-                self.sums[start] = count + 1, tuple(a + b for a, b in zip(total, value, strict=True))
+                sums = self.sums.setdefault(start, [0.0] * (1 + len(value)))
+                sums[0] += 1
+                for place, part in enumerate(value, 1):
+                    sums[place] += part
+
+
+Bounds = tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=512)
+def _numbers(codec: BoxCodec, slot: int, bounds: Bounds, instead: str) -> _Options:
+    """All values of a number within bounds, each with the first letter of what stands after it; the same for phrases."""
+    layout, options = codec.layout(""), _Options()
+    after = layout.box[slot + 1][0]
+    for value in product(*(range(low, high + 1) for low, high in bounds)):
+        options.add(layout.number(value) + after, value)
+    if instead:
+        options.add(instead)
+    return options
 
 
 class Grammar:
@@ -78,11 +100,12 @@ class Grammar:
     def __init__(self, codec: BoxCodec, canvas: Size, phrase: str, least: int = 0, most: int = 4) -> None:
         if not 0 <= least <= most or most < 1:
             raise ValueError(f"expected 0 <= least <= most and most at least 1, got {least} and {most}")
+        self.codec = codec
         self.layout: Layout = codec.layout(phrase)
         self.greatest = codec.grid.greatest(canvas)
         self.least, self.most = least, most
         self.start = State(Node("open"))
-        self._kept: dict[tuple[object, ...], _Options] = {}
+        self._kept: dict[tuple[str, int, bool, bool], _Options] = {}
 
     def letters(self, state: State) -> set[str]:
         """The letters that may follow."""
@@ -120,25 +143,36 @@ class Grammar:
         return node.kind == "end" or (node.kind == "after" and not layout.tail and node.box >= self.least)
 
     def value(self, node: Node, later: State) -> tuple[float, ...]:
-        """Of a number begun at ``node``: the mean of the values that it can still have in the state ``later``."""
+        """Of a number begun at ``node``: the mean of the values that it can still have in the state ``later``.
+
+        Nothing in a state in which no part of it is written.
+        """
+        if later.node == node and not later.written:
+            return ()
         if later.node == node:
-            count, total = self._options(node).sums[later.written]
+            count, *total = self._options(node).sums[later.written]
             return tuple(part / count for part in total)
-        there = later.node
+        there, slot = later.node, self.layout.slots[node.slot]
         values = there.done[node.box - 1] if len(there.done) >= node.box else there.values
-        return () if there.kind == "end" and not there.done else tuple(float(values[p]) for p in self.layout.slots[node.slot])
+        return () if UNKNOWN in (found := tuple(values[place] for place in slot)) else tuple(map(float, found))
+
+    def number(self, box: int, slot: int, done: Sequence[tuple[int, ...]]) -> Node:
+        """The node at which a number is begun, in an answer with these boxes."""
+        known = {place for earlier in self.layout.slots[:slot] for place in earlier}
+        values = tuple(done[box - 1][place] if place in known else UNKNOWN for place in range(4))
+        return Node("number", box, slot, values, tuple(done[: box - 1]))
 
     def _options(self, node: Node) -> _Options:
-        key: tuple[object, ...] = (node.kind, node.slot, *self._bounds(node), node.box < self.most, node.box >= self.least, bool(self._instead(node)))
+        if node.kind == "number":
+            return _numbers(self.codec, node.slot, self._bounds(node), self._instead(node))
+        key = (node.kind, node.slot, node.box < self.most, node.box >= self.least)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = self._made(node)
         return found
 
-    def _bounds(self, node: Node) -> tuple[tuple[int, int], ...]:
+    def _bounds(self, node: Node) -> Bounds:
         """Least and greatest value of each coordinate of the number that is written at a node."""
-        if node.kind != "number":
-            return ()
         bounds, apart = [], 1 - int(self.layout.thin)
         for place in self.layout.slots[node.slot]:
             top = self.greatest[place % 2]
@@ -153,12 +187,6 @@ class Grammar:
             for text in filter(None, [opening, layout.none if apart else ""]):
                 options.add(text)
                 options.add(f" {text}")  # templates end in a colon or a line; the first needs a blank
-        elif node.kind == "number":
-            after = layout.box[node.slot + 1][0]
-            for value in product(*(range(low, high + 1) for low, high in self._bounds(node))):
-                options.add(layout.number(value) + after, value)
-            if instead := self._instead(node):
-                options.add(instead)
         elif node.kind == "rest":
             options.add(layout.box[node.slot + 1][1:])
         elif node.kind == "after":

@@ -16,7 +16,8 @@ from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.nn.backbones.backbone import Backbone
 
 FAMILIES = ["llava", "qwen2_5_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "paligemma", "internvl", "joined_llava"]
-PHRASES = ["left pleural effusion", "nodule", "small right apical pneumothorax <2 cm"]
+PHRASES = ["left effusion", "nodule", "a <2 cm mass"]
+SHORT = BoxCodec(style=Style.MINIGPT)
 
 
 def study(seed, size=(60, 80), report="Left pleural effusion. No pneumothorax."):
@@ -40,18 +41,19 @@ def grounder(speaking):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_answer_of_every_family_parses(grounder, name):
-    model = grounder(name)
-    studies = [study(1), study(2, (90, 40)), study(3)]
-    asking = [queries(*PHRASES), [], queries("nodule", boxes=2) + queries("mass", boxes=0)]
+    model = grounder(name, most=1)
+    studies = [study(1), study(2, (90, 40))]
+    asking = [queries("mass", "a <2 cm \u00e4"), []]
     answers = model.answers(studies, asking)
-    found = [answer for row in answers for answer in row if answer is not None]
-    assert len(found) == 4
-    assert all(answer.valid and answer.whole for answer in found)
-    groundings = model.ground_phrases(studies, asking)
+    assert all(answer.valid and answer.whole for answer in answers[0])
+    if name not in ("qwen3_vl", "paligemma"):
+        return
+    asking = [[], queries("mass", boxes=2) + queries("mass", boxes=0)]
+    answers, groundings = model.answers(studies, asking), model.ground_phrases(studies, asking)
     assert isinstance(model, Grounder)
-    assert [g.study for g in groundings] == ["s1", "s2", "s3"]
+    assert [g.study for g in groundings] == ["s1", "s2"]
     assert [[p.text for p in g.phrases] for g in groundings] == [[q.phrase.text for q in row] for row in asking]
-    assert groundings[2].phrases[1].boxes == ()
+    assert [len(phrase.boxes) for phrase in groundings[1].phrases] == [2, 0]
     for item, row, asked in zip(groundings, answers, asking, strict=True):
         for phrase, answer, query in zip(item.phrases, row, asked, strict=True):
             assert len(phrase.boxes) == (0 if answer is None else len(answer.boxes)) <= (query.boxes or 2)
@@ -59,9 +61,9 @@ def test_every_answer_of_every_family_parses(grounder, name):
             assert all(0 < r.score <= 1 for r in phrase.boxes)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "gemma3", "paligemma", "internvl"])
 def test_a_batch_answers_what_its_studies_answer_alone(grounder, name):
-    model = grounder(name)
+    model = grounder(name, codec=SHORT)
     studies = [study(4), study(5, (90, 40))]
     asking = [queries(*PHRASES[:2]), queries(PHRASES[2])]
     together = model.ground_phrases(studies, asking)
@@ -85,7 +87,7 @@ def test_eight_phrases_share_one_image_and_one_prefix(grounder, name, monkeypatc
         return plain(self, input_ids, *args, **more)
 
     monkeypatch.setattr(Backbone, "read", counted)
-    model = grounder(name)
+    model = grounder(name, codec=SHORT, most=1)
     model.ground_phrases([study(6)], [queries(*[f"nodule number {n}" for n in range(8)])])
     image = model.speaker.loaded.vlm.image_length
     assert len(looked) == 1
@@ -99,9 +101,9 @@ def test_eight_phrases_share_one_image_and_one_prefix(grounder, name, monkeypatc
     assert [shape[0] for shape in read[:2]] == [2, 3]
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "paligemma"])
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
 def test_free_answers_are_read_as_they_come(grounder, name, monkeypatch):
-    model = grounder(name, constrained=False)
+    model = grounder(name, constrained=False, codec=SHORT)
     monkeypatch.setattr("knowmvg.grounders.coordinates.grounder.FREE_TOKENS", 12)
     (row,) = model.answers([study(8)], [queries(*PHRASES)])
     assert not any(answer.valid for answer in row)  # random weights write no box by themselves
@@ -112,7 +114,7 @@ def test_free_answers_are_read_as_they_come(grounder, name, monkeypatch):
 
 
 def test_expected_coordinates_lie_within_the_image_and_differ(grounder):
-    model = grounder("joined_llava", codec=BoxCodec(style=Style.MINIGPT), least=1)
+    model = grounder("joined_llava", least=1)
     likeliest = model.ground_phrases([study(9)], [queries("nodule")])[0].phrases[0]
     expected = model.with_options(expected=True).ground_phrases([study(9)], [queries("nodule")])[0].phrases[0]
     assert len(likeliest.boxes) == len(expected.boxes)
