@@ -60,7 +60,7 @@ class RadiographEncoder(nn.Module):
     """Canvas ``[B, 1, S, S]`` in ``[0, 1]`` to features ``[B, channels, S/8, S/8]``.
 
     Stands where SAM's image encoder stands in the paper; its features are what the prompts are decoded against. Once
-    pre-trained (training/segmenter.py) it stays frozen.
+    pre-trained (training/prompted/segmenter.py) it stays frozen.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:

@@ -9,285 +9,51 @@ import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from knowmvg.core.errors import RecipeError
-from knowmvg.grounders.backbones.record import BackbonePart
-from knowmvg.grounders.prompted.objective import TERMS
-from knowmvg.grounders.segmenters.record import SamPart
+from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.recipe_file import read_values
+from knowmvg.training.recipe_parts import RunPart
+
+SYSTEMS: dict[str, type[RunPart]] = {"prompted": Recipe}
+"""The recipe of each grounding system, by what its key `system` says."""
+
+R = TypeVar("R", bound=RunPart)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class DataPart(_Part):
-    """Where the studies come from: a manifest folder, or simulated radiographs that are made when they are missing."""
-
-    folder: Path = Path("data/phantom")
-    """data set folder; it is read as it is when it holds a `manifest.jsonl`, and simulated into otherwise"""
-    studies: int = Field(default=12_000, ge=10)
-    """studies to simulate where the folder holds none"""
-    seed: int = Field(default=2026, ge=0)
-    """seed of the simulation"""
-    size: int = Field(default=256, ge=64, le=1024)
-    """side of the simulated images in pixels"""
-    splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
-    """shares of train, val and test in the simulation; patients are disjoint"""
-    masked: Path | None = None
-    """a simulated data set (`knowmvg phantom`) for the pre-training of the frozen parts, where `folder` has no masks"""
-    allow_leaks: bool = False
-    """train although patients or images are in two splits (`knowmvg leaks`); every test on such data is invalid"""
-
-
-class Schedule(_Part):
-    """Length and pace of one stage of training."""
-
-    steps: int = Field(ge=1)
-    """optimizer steps"""
-    batch: int = Field(ge=1)
-    """items a step and accumulation"""
-    lr: float = Field(gt=0)
-    """highest learning rate (AdamW)"""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """of AdamW"""
-    warmup: int = Field(default=100, ge=0)
-    """steps of linear rise to `lr`, at most half of all"""
-    decay: Literal["linear", "cosine", "constant"] = "cosine"
-    """shape of the learning rate after the warm-up"""
-    clip: float = Field(default=1.0, gt=0)
-    """greatest norm of the gradient"""
-    checkpoint: int = Field(default=250, ge=1)
-    """steps between checkpoints, where none is validated"""
-    validate_: int = Field(default=0, ge=0, alias="validate")
-    """steps between validations, each with a checkpoint, of which the best is kept (0: none); read by `train` alone"""
-    accumulate: int = Field(default=1, ge=1)
-    """batches whose gradients make one step"""
-
-
-class ImageEncoderPart(_Part):
-    """Sizes of the image encoder (nn/image_encoder.py)."""
-
-    canvas: int = Field(default=256, ge=64, multiple_of=32)
-    """side of the square that images are letterboxed into, in pixels; features have an eighth of it"""
-    channels: int = Field(default=64, ge=16, multiple_of=16)
-    """width of the features and of prompt tokens"""
-    widths: tuple[int, int, int] = (32, 64, 128)
-    """channels at strides 4, 8 and 16"""
-    blocks: tuple[int, int, int] = (1, 2, 2)
-    """residual blocks at strides 4, 8 and 16"""
-    attention: int = Field(default=2, ge=0)
-    """transformer blocks at stride 16, of four heads each"""
-
-    @model_validator(mode="after")
-    def _possible(self) -> ImageEncoderPart:
-        if min(self.widths) < 1 or self.widths[2] % 4 or min(self.blocks) < 0:
-            raise ValueError("widths must be positive and the last one a multiple of 4, blocks not negative")
-        return self
-
-
-class SegmenterPart(_Part):
-    """Pre-training of the frozen parts: image encoder, prompt encoder and mask decoder, on masks."""
-
-    schedule: Schedule
-    prompts: int = Field(default=5, ge=1)
-    """structures that are prompted in each image of a batch"""
-    mlp: int = Field(default=128, ge=1)
-    """hidden width of the two-way transformer"""
-    heads: int = Field(default=2, ge=1)
-    """its attention heads; SAM has 16 channels a head"""
-
-
-class LanguagePart(_Part):
-    """The language model and its pre-training on reports without images."""
-
-    schedule: Schedule
-    width: int = Field(default=192, ge=32, multiple_of=32)
-    """hidden size; there is a head for every 32 of it"""
-    layers: int = Field(default=4, ge=1)
-    """decoder blocks"""
-    vocabulary: int = Field(default=4000, ge=300)
-    """greatest number of tokens"""
-    image_tokens: int = Field(default=8, ge=1)
-    """tokens a side that the image becomes; it must divide `image_encoder.canvas / 8`"""
-
-
-class NodeTextPart(_Part):
-    """Who encodes the texts of the knowledge nodes, once and frozen (equation 6, training/node_vectors.py)."""
-
-    encoder: str = Field(default="language", min_length=1)
-    """`language` is the run's own language model; else an encoder of transformers with safetensors weights (RoBERTa or
-    a clinical one): a local folder, or an id on the hub, which is downloaded where it is not there yet"""
-    revision: str | None = None
-    """commit, tag or branch of an id on the hub; null is its main branch"""
-    pooling: Literal["mean", "cls"] = "mean"
-    """mean over the tokens of a text, or its first token (not with `language`, whose first token has read nothing)"""
-
-    @model_validator(mode="after")
-    def _possible(self) -> NodeTextPart:
-        if self.encoder == "language" and (self.pooling != "mean" or self.revision is not None):
-            raise ValueError("the encoder `language` has pooling mean and no revision")
-        return self
-
-
-class KnowledgePart(_Part):
-    """Knowledge prompts (nn/knowledge_prompts.py)."""
-
-    k: int = Field(default=5, ge=1)
-    """nodes a phrase (equation 9)"""
-    weighting: Literal["none", "softmax"] = "none"
-    """`none` takes the chosen nodes as they are, `softmax` scales them by their similarity, which is then learned"""
-    temperature: float = Field(default=0.1, gt=0)
-    """of that softmax"""
-    selection: Literal["similar", "random"] = "similar"
-    """`similar` is equation 8, `random` the control"""
-    texts: NodeTextPart = NodeTextPart()
-    layers: int = Field(default=1, ge=1, le=4)
-    """graph convolutions one after the other (equation 7)"""
-    relations: dict[str, float] | None = Field(default=None, min_length=1)
-    """relations that enter the adjacency of equation 5, each with its weight; null takes all of the graph"""
-    relational: bool = False
-    """whether each relation has a weight matrix of its own in the graph convolution"""
-    query: Literal["box", "state", "answer"] = "box"
-    """`H_out` of equation 8: the projected `<BOX>` embedding, the hidden state before its projection, or the projected
-    mean of the states of the whole answer"""
-    graph: Path | None = None
-    """a graph of your own (`knowmvg kg build`, from UMLS say); null builds one from the training split and the open
-    atlas"""
-    allow_licensed: bool = False
-    """write a model whose graph holds licensed content into a folder that is not private (docs/knowledge.md)"""
-    control: Literal["none", "random-graph", "permuted-texts"] = "none"
-    """what stands in for the graph, drawn by `seed`: a random one of the same shape, or its own with the texts of its
-    nodes permuted. A model that uses what the graph says is better without"""
-
-    @model_validator(mode="after")
-    def _positive(self) -> KnowledgePart:
-        if any(weight <= 0 for weight in (self.relations or {}).values()):
-            raise ValueError("the weights of relations must be positive; a relation that is left out has none")
-        return self
-
-    def model_values(self) -> dict[str, Any]:
-        """The keys that are a part of the model, those of nn.knowledge_prompts.KnowledgeConfig."""
-        return self.model_dump(exclude={"texts", "graph", "allow_licensed", "control"})
-
-
-class VariantPart(_Part):
-    """Which row of the family is trained (grounders/prompted/variants.py)."""
-
-    knowledge: KnowledgePart | None = None
-    """knowledge prompts, or null for none"""
-    attention: Literal["plain", "global-local"] = "plain"
-    """one pass of the decoder, or equations 10 to 15"""
-    decoder: Literal["box", "mask"] = "box"
-    """equation 12, or LISA's trained mask decoder (plain attention only)"""
-    head: Literal["token", "edge", "extent"] = "extent"
-    """the published box head, edges read from maps over the image tokens, or the extent of what the decoder draws"""
-    draws_masks: bool = False
-    """whether the box decoder draws what it boxes; with the head `extent` it always does. Taught by `losses.mask_bce`
-    and `losses.mask_dice`, from masks or, where the data has none, from filled boxes"""
-    mask_from: Literal["text", "text+box", "box", "branch"] = "text"
-    """what prompts the frozen mask decoder in equation 13: tokens, with or without the coarse box of equation 10, that
-    box alone, or the box that the local branch answered"""
-    detach_local: bool = False
-    """whether the coarse box of equation 10 passes no gradient where it is a prompt"""
-    gate: Literal["scalar", "phrase"] = "scalar"
-    """the weight of equation 15: one number, or a function of the phrase"""
-
-    @model_validator(mode="after")
-    def _possible(self) -> VariantPart:
-        if self.decoder == "mask" and self.attention != "plain":
-            raise ValueError("the mask decoder (LISA) has plain attention only")
-        return self
-
-
-class Recipe(_Part):
-    """Everything that a run depends on."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """name of the run's folder and of the model in results"""
-    seed: int = Field(default=0, ge=0)
-    """of the grounder's own weights and draws"""
-    parts_seed: int = Field(default=0, ge=0)
-    """of the parts that runs share: frozen parts, language model"""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 leaves it to torch"""
-    data: DataPart = DataPart()
-    image_encoder: ImageEncoderPart = ImageEncoderPart()
-    segmenter: SegmenterPart
-    language: LanguagePart
-    language_model: BackbonePart | None = None
-    """a language model of the ecosystem (docs/backbones.md) in place of the CPU-size one, which then reads the texts
-    of knowledge nodes alone; needs `spoken: 0`"""
-    sam: SamPart | None = None
-    """a SAM (docs/backbones.md) in place of the segmenter that the run would train; `image_encoder.canvas` and
-    `image_encoder.channels` must then be its own (1024 and 256)"""
-    variant: VariantPart = VariantPart()
-    train: Schedule
-    losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
-    """weight of each loss term; a term that is not named has none. Naming any replaces the default"""
-    validation_studies: int = Field(default=200, ge=1)
-    """studies of the split val that are validated on"""
-    spoken: int = Field(default=1, ge=0)
-    """reports without an image beside each study of a batch"""
-    local_steps: int = Field(default=0, ge=0)
-    """steps of `train` in which the local branch of a global-local attention learns alone, at a lower cost"""
-
-    @property
-    def grid(self) -> int:
-        """Cells a side of the image features."""
-        return self.image_encoder.canvas // (8 if self.sam is None else 16)
-
-    @model_validator(mode="after")
-    def _known_terms(self) -> Recipe:
-        unknown = sorted(set(self.losses) - set(TERMS))
-        if unknown:
-            raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_spoken(self) -> Recipe:
-        if self.language_model is not None and self.spoken:
-            raise ValueError("language_model answers to images alone: set spoken: 0")
-        return self
-
-    @model_validator(mode="after")
-    def _branches_join(self) -> Recipe:
-        if self.local_steps and self.local_steps >= self.train.steps:
-            raise ValueError(
-                f"local_steps {self.local_steps} leaves none of the {self.train.steps} train.steps to both"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Recipe:
-        grid, tokens = self.grid, self.language.image_tokens
-        if grid % tokens:
-            raise ValueError(f"language.image_tokens {tokens} does not divide the {grid} cells of image_encoder.canvas")
-        if self.image_encoder.channels // 2 % self.segmenter.heads:
-            raise ValueError(f"segmenter.heads {self.segmenter.heads} does not divide half of image_encoder.channels")
-        return self
-
-
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from YAML with ``dotted.key=value`` overrides.
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> RunPart:
+    """A recipe from YAML with ``dotted.key=value`` overrides, of the system that its key ``system`` names.
 
     A recipe may name another one under ``extends`` (a path relative to itself); its own keys come on top.
 
     Raises ``RecipeError`` for a missing file, malformed YAML, an unknown key or a value out of range.
     """
     values = read_values(path, overrides)
+    system = values.get("system", "prompted")
+    if not isinstance(system, str) or system not in SYSTEMS:
+        raise RecipeError(f"a system among {', '.join(SYSTEMS)}", f"{system!r} in {path}", "See docs/recipes.md.")
+    model = SYSTEMS[system]
     try:
-        return Recipe.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        got, todo = _explain(error)
+        got, todo = _explain(error, model)
         raise RecipeError("a valid recipe", f"{got} in {path}", todo) from error
 
 
-def write_recipe(recipe: Recipe, path: Path) -> None:
+def read_recipe_of(kind: type[R], path: Path, overrides: Sequence[str] = ()) -> R:
+    """A recipe of one system, as ``read_recipe`` reads it. Raises ``RecipeError`` for another system's too."""
+    recipe = read_recipe(path, overrides)
+    if isinstance(recipe, kind):
+        return recipe
+    wanted = next(name for name, model in SYSTEMS.items() if issubclass(model, kind))
+    raise RecipeError(f"a recipe with system: {wanted}", f"another system's in {path}", "Give another recipe.")
+
+
+def write_recipe(recipe: RunPart, path: Path) -> None:
     """Write the resolved recipe, every default included."""
     text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True), sort_keys=False)
     path.write_text(text, encoding="utf-8")
@@ -307,13 +73,13 @@ def keys_of(part: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in part.model_fields.items()]
 
 
-def _explain(error: ValidationError) -> tuple[str, str]:
+def _explain(error: ValidationError, recipe: type[RunPart]) -> tuple[str, str]:
     """What is wrong with a recipe, and what to do about it."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"]) or "the recipe"
     if first["type"] != "extra_forbidden":
         return f"{first['msg']} at {place}", "See docs/recipes.md for every key."
-    known = [f"{prefix}.{key}".lstrip(".") for prefix, part in sections() for key in keys_of(part)]
+    known = [f"{prefix}.{key}".lstrip(".") for prefix, part in sections(recipe) for key in keys_of(part)]
     near = get_close_matches(place, known, 1)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"the unknown key {place}", f"{hint}See docs/recipes.md for every key."

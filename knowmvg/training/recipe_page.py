@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from knowmvg.grounders.prompted.objective import TERMS
-from knowmvg.training.recipe import Schedule, sections
+from knowmvg.training.recipe import sections
+from knowmvg.training.recipe_parts import Schedule
 
 INTRODUCTION = """# Recipes
 

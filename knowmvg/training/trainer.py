@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from knowmvg.training.recipe import Schedule
+from knowmvg.training.recipe_parts import Schedule
 
 Validate = Callable[[nn.Module], dict[str, float]]
 Report = Callable[[str], None]

@@ -9,9 +9,10 @@ import torch
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase
 from knowmvg.grounders.backbones.load import LoadedBackbone
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.variants import ModelConfig, build_model, knowmvg
-from knowmvg.grounders.store import fingerprint, load_grounder, save_grounder
+from knowmvg.grounders.store import fingerprint, load_grounder
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.knowledge.ontology import load_atlas
@@ -60,7 +61,7 @@ def test_a_grounder_on_a_backbone_learns_and_comes_back_from_its_folder(
         course.append(float(total.detach()))
     assert course[-1] < 0.9 * course[0]
     grounder.model.eval()
-    save_grounder(grounder, tmp_path / "model")
+    store.save(grounder, tmp_path / "model")
     size = sum(file.stat().st_size for file in (tmp_path / "model").rglob("*.safetensors"))
     base = sum(tensor.numel() for tensor in backbone.vlm.model.state_dict().values())
     assert size < 4 * base  # the base is named, not copied

@@ -11,8 +11,10 @@ from knowmvg.core.errors import RecipeError
 from knowmvg.grounders.store import load_grounder
 from knowmvg.nn.sam_image_encoder import SamImageEncoder
 from knowmvg.sources.manifest import load_study, read_rows
+from knowmvg.training.prompted.frozen_parts import fitting_sam
+from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.recipe import read_recipe
-from knowmvg.training.run import _sam, train
+from knowmvg.training.run import train
 from tests.segmenters.tiny_sam import SIDE, tiny_sam
 from tests.tiny import TINY
 
@@ -49,15 +51,16 @@ def test_a_recipe_with_a_language_model_and_a_sam_trains_and_grounds(
     (grounding,) = grounder.ground([study])
     assert grounding.image_size == study.image.size
     parts = sorted(folder.name.partition("-")[0] for folder in (tmp_path / "runs" / "parts").iterdir())
-    assert parts == ["features", "language", "leaks", "nodes", "tokens", "words"]  # nothing to train in place of the SAM
+    assert parts == ["features", "language", "leaks", "nodes", "tokens", "words"]  # no segmenter was trained
 
 
 def test_the_sizes_of_a_sam_are_asked_for(folders: Callable[[str], Path], tmp_path: Path) -> None:
     tiny_sam().save_pretrained(tmp_path / "sam")
     read = read_recipe(recipe(tmp_path, folders("llava"), sam={"id": str(tmp_path / "sam")}))
+    assert isinstance(read, Recipe)
     assert read.sam is not None
     with pytest.raises(RecipeError, match=r"image_encoder.canvas=64 image_encoder.channels=32"):
-        _sam(read, read.sam)
+        fitting_sam(read, read.sam)
 
 
 def test_reports_without_an_image_are_not_for_a_language_model(folders: Callable[[str], Path], tmp_path: Path) -> None:

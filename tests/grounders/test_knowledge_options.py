@@ -11,8 +11,9 @@ import torch
 
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase, Study
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.variants import ModelConfig, knowmvg
-from knowmvg.grounders.store import load_grounder, save_grounder
+from knowmvg.grounders.store import load_grounder
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
 from tests.grounders.conftest import REPORT, labelled_study, radiograph, tiny_config, tiny_grounder
 
@@ -48,7 +49,7 @@ def test_a_batch_is_its_singles(grounder):
 def test_saved_and_loaded_it_answers_alike(grounder, tmp_path: Path):
     grounder.model.half().float()
     before = grounder.ground_phrases(STUDIES, [QUERIES] * 3)
-    save_grounder(grounder, tmp_path / "model")
+    store.save(grounder, tmp_path / "model")
     assert load_grounder(tmp_path / "model").ground_phrases(STUDIES, [QUERIES] * 3) == before
 
 
@@ -90,8 +91,8 @@ def test_padding_of_a_generated_batch_is_no_part_of_an_answer(tokenizer, graph):
         return generated
 
     vlm.generate = ends_early
-    features, _ = grounder._encode(STUDIES[:2])
-    for answer in grounder._generate(STUDIES[:2], features):
+    seen, _ = grounder._encode(STUDIES[:2])
+    for answer in grounder._generate(STUDIES[:2], seen.tokens):
         lengths.append(len(answer.states))
     assert lengths[0] == 3
     assert lengths[1] > 3

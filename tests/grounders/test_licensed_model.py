@@ -3,8 +3,9 @@
 import pytest
 
 from knowmvg.core.errors import KnowledgeError
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
-from knowmvg.grounders.store import load_grounder, save_grounder
+from knowmvg.grounders.store import load_grounder
 from knowmvg.knowledge.graph import KnowledgeGraph
 from knowmvg.knowledge.licences import PRIVATE_MARK
 
@@ -15,9 +16,9 @@ def test_a_model_with_licensed_knowledge_stays_private(grounder, tmp_path):
     licensed = KnowledgeGraph(nodes=(first, *graph.nodes[1:]), triplets=graph.triplets, vocabulary=graph.vocabulary)
     owned = PromptedGrounder(grounder.model, grounder.config, grounder.tokenizer, licensed, grounder.name)
     with pytest.raises(KnowledgeError, match="not marked private"):
-        save_grounder(owned, tmp_path / "model")
+        store.save(owned, tmp_path / "model")
     assert not list(tmp_path.iterdir())
-    save_grounder(owned, tmp_path / "given", allow_licensed=True)
+    store.save(owned, tmp_path / "given", allow_licensed=True)
     (tmp_path / PRIVATE_MARK).touch()
-    save_grounder(owned, tmp_path / "model")
+    store.save(owned, tmp_path / "model")
     assert load_grounder(tmp_path / "model").graph == licensed

@@ -10,8 +10,9 @@ import torch
 
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import Phrase, Study
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
-from knowmvg.grounders.store import load_grounder, save_grounder
+from knowmvg.grounders.store import load_grounder
 from tests.grounders.conftest import REPORT, labelled_study, radiograph
 
 QUERIES = [Query(Phrase(text="left pleural effusion"), 1), Query(Phrase(text="bilateral edema"), 2)]
@@ -73,7 +74,7 @@ def test_the_same_question_gets_the_same_answer(grounder: PromptedGrounder, stud
 def test_saved_and_loaded_it_answers_alike(grounder: PromptedGrounder, studies: list[Study], tmp_path: Path) -> None:
     grounder.model.half().float()  # what the file keeps
     before = grounder.ground_phrases(studies, [QUERIES] * 3)
-    save_grounder(grounder, tmp_path / "model")
+    store.save(grounder, tmp_path / "model")
     after = load_grounder(tmp_path / "model").ground_phrases(studies, [QUERIES] * 3)
     assert before == after
 

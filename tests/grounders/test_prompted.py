@@ -12,11 +12,12 @@ import torch
 from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Phrase, Study
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.batch import make_example
 from knowmvg.grounders.prompted.tokenizer import BOX, SPECIAL, GroundingTokenizer
 from knowmvg.grounders.prompted.variants import VARIANTS, ModelConfig, Variant, knowmvg
 from knowmvg.grounders.spans import find_spans
-from knowmvg.grounders.store import load_grounder, save_grounder
+from knowmvg.grounders.store import load_grounder
 from knowmvg.knowledge.graph import KnowledgeGraph
 from tests.grounders.conftest import REPORT, labelled_study, radiograph, tiny_grounder
 
@@ -168,7 +169,7 @@ def test_a_damaged_folder_is_refused(
     tokenizer: GroundingTokenizer, graph: KnowledgeGraph, tmp_path: Path, broken: str
 ) -> None:
     folder = tmp_path / "model"
-    save_grounder(tiny_grounder(knowmvg(), tokenizer, graph), folder)
+    store.save(tiny_grounder(knowmvg(), tokenizer, graph), folder)
     whole = (folder / broken).read_bytes()
     (folder / broken).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError):
@@ -180,7 +181,7 @@ def test_a_damaged_folder_is_refused(
 
 def test_another_format_is_refused(tokenizer: GroundingTokenizer, graph: KnowledgeGraph, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_grounder(tiny_grounder(knowmvg(), tokenizer, graph), folder)
+    store.save(tiny_grounder(knowmvg(), tokenizer, graph), folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"format": "knowmvg.grounder/99"}))
     with pytest.raises(ModelError, match="grounder/99"):
@@ -191,9 +192,9 @@ def test_saving_again_keeps_what_others_wrote(
     tokenizer: GroundingTokenizer, graph: KnowledgeGraph, tmp_path: Path
 ) -> None:
     folder, grounder = tmp_path / "model", tiny_grounder(knowmvg(), tokenizer, graph)
-    save_grounder(grounder, folder)
+    store.save(grounder, folder)
     (folder / "README.md").write_text("card")
-    save_grounder(grounder, folder)
+    store.save(grounder, folder)
     assert (folder / "README.md").read_text() == "card"
     assert not (tmp_path / "model.partial").exists()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.variants import knowmvg, lisa
-from knowmvg.grounders.store import save_grounder
 from knowmvg.interfaces.cli.main import main
 from knowmvg.sources.manifest import StudyRow
 from tests.grounders.conftest import graph, tiny_grounder, tokenizer
@@ -40,7 +40,7 @@ def data(tmp_path):
 @pytest.mark.slow
 def test_maps_get_tables_of_their_own(data, tmp_path, tokenizer, graph, capsys):
     kind = "attention"
-    save_grounder(tiny_grounder(knowmvg(), tokenizer, graph), tmp_path / "model")
+    store.save(tiny_grounder(knowmvg(), tokenizer, graph), tmp_path / "model")
     out = tmp_path / "out"
     assert main(["evaluate", str(tmp_path / "model"), "--data", str(data), "--out", str(out), "--maps", kind]) == 0
     found = json.loads((out / f"maps-{kind}.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def test_maps_get_tables_of_their_own(data, tmp_path, tokenizer, graph, capsys):
 
 
 def test_a_kind_that_the_model_does_not_have_is_told_first(data, tmp_path, tokenizer, graph, capsys):
-    save_grounder(tiny_grounder(lisa(), tokenizer, graph), tmp_path / "model")
+    store.save(tiny_grounder(lisa(), tokenizer, graph), tmp_path / "model")
     out = tmp_path / "out"
     command = ["evaluate", str(tmp_path / "model"), "--data", str(data), "--out", str(out), "--maps", "attention"]
     assert main(command) == 7

@@ -68,7 +68,8 @@ def test_the_data_set_is_the_one_given_or_the_run_s_own(tmp_path):
 @pytest.mark.parametrize("head", ["token", "edge", "extent"])
 @pytest.mark.parametrize("knowledge", ["variant.knowledge=null", "variant.knowledge={k: 3}"])
 def test_every_row_is_a_valid_recipe_of_its_parts(name, head, knowledge):
-    from knowmvg.training.recipe import KnowledgePart, read_recipe
+    from knowmvg.training.prompted.recipe import KnowledgePart
+    from knowmvg.training.recipe import read_recipe
 
     parts = ablate.ROWS[name]
     base = read_recipe(RECIPE, [knowledge])

@@ -9,7 +9,8 @@ import yaml
 
 from knowmvg.core.errors import LeakError
 from knowmvg.training.recipe import read_recipe
-from knowmvg.training.run import _open_data, train
+from knowmvg.training.run import train
+from knowmvg.training.studies import open_studies
 from tests.sources.data_folders import row, write_folder
 from tests.training.test_run import TINY
 
@@ -32,6 +33,7 @@ def test_a_shared_patient_stops_it(recipe: Path, tmp_path: Path) -> None:
 
 
 def test_a_recipe_may_allow_it(recipe: Path, tmp_path: Path) -> None:
-    work = _open_data(read_recipe(recipe, ["data.allow_leaks=true"]), tmp_path / "parts", lambda _: None)
-    assert [one.id for one in work.train] == ["a"]
+    data = read_recipe(recipe, ["data.allow_leaks=true"]).data
+    studies = open_studies(data, 10, tmp_path / "parts", lambda _: None)
+    assert [one.id for one in studies.train] == ["a"]
     assert list((tmp_path / "parts").glob("leaks-*.json"))

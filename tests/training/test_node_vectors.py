@@ -13,9 +13,9 @@ from encoders import WORDS, save_roberta
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
 from knowmvg.nn.text_encoder import encode_nodes
-from knowmvg.training.node_vectors import cached_vectors, node_vectors, vectors_key
-from knowmvg.training.recipe import NodeTextPart
-from knowmvg.training.text_model import find_text_model, load_text_model
+from knowmvg.training.prompted.node_vectors import cached_vectors, node_vectors, vectors_key
+from knowmvg.training.prompted.recipe import NodeTextPart
+from knowmvg.training.prompted.text_model import find_text_model, load_text_model
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import yaml
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.nn.knowledge_prompts import KnowledgeConfig
-from knowmvg.training.recipe import Recipe, keys_of, read_recipe, sections, write_recipe
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.recipe import keys_of, read_recipe, sections, write_recipe
 from knowmvg.training.recipe_page import page, write_page
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
-from knowmvg.training.language import LanguageTask, SpokenBatches, speak
-from knowmvg.training.recipe import Schedule
+from knowmvg.training.prompted.language import LanguageTask, SpokenBatches, speak
+from knowmvg.training.recipe_parts import Schedule
 from knowmvg.training.trainer import Stopped, fit
 
 SCHEDULE = Schedule(steps=8, batch=1, lr=1e-2, warmup=2, checkpoint=3)

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, RobertaModel
 
 from knowmvg.core.errors import ModelError
 from knowmvg.nn.text_encoder import encode_nodes
-from knowmvg.training import text_model
-from knowmvg.training.text_model import find_text_model, load_text_model
+from knowmvg.training.prompted import text_model
+from knowmvg.training.prompted.text_model import find_text_model, load_text_model
 
 
 @pytest.fixture(scope="module")

@@ -79,9 +79,10 @@ def ablate(
     from knowmvg.evaluation.files import write_text
     from knowmvg.evaluation.report.write import ablation_files
     from knowmvg.evaluation.samples import write_samples
-    from knowmvg.training.recipe import read_recipe
+    from knowmvg.training.prompted.recipe import Recipe
+    from knowmvg.training.recipe import read_recipe_of
 
-    shared = read_recipe(recipe, overrides or [])
+    shared = read_recipe_of(Recipe, recipe, overrides or [])
     table_rows = []
     for name in chosen:
         parts, samples = ROWS[name], []

@@ -57,11 +57,12 @@ def leaderboard(
     chosen = chosen_rows(rows)
     from knowmvg.evaluation.kept_result import samples_path
     from knowmvg.evaluation.leaderboard import read_leaderboard, write_leaderboard
-    from knowmvg.training.recipe import read_recipe
+    from knowmvg.training.prompted.recipe import Recipe
+    from knowmvg.training.recipe import read_recipe_of
 
     board = read_leaderboard(out / "leaderboard.json")  # before the work: a damaged file is told now
     asked = _protocols(protocols)
-    shared = read_recipe(recipe, overrides or [])
+    shared = read_recipe_of(Recipe, recipe, overrides or [])
     command = " ".join(["knowmvg leaderboard", str(recipe), *(overrides or []), f"--head {head} --seeds {seeds}"])
     exam: _Exam | None = None
     shown: list[Path] = []

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from knowmvg.grounders.prompted import store
 from knowmvg.grounders.prompted.batch import Batch, Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
-from knowmvg.grounders.store import referred
 from knowmvg.losses.overlap import iou_and_giou
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
-from knowmvg.training.language import LanguageTask, Spoken, SpokenBatches
+from knowmvg.training.prompted.language import LanguageTask, Spoken, SpokenBatches
 
 DrawnBatch = tuple[list[Example], list[Spoken]]
 
@@ -105,7 +105,7 @@ class GroundingTask(nn.Module):
 def _of_bases(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
     """Names of frozen weights that were loaded by id, file or folder: a base may have billions of them."""
     assert isinstance(task, GroundingTask)
-    bases = tuple(f"{prefix}model.{base}" for base in referred(task._parts[0].config))
+    bases = tuple(f"{prefix}model.{base}" for base in store.referred(task._parts[0].config))
     trained = {f"{prefix}model.{name}" for name in task.model.trainable()}
     return [name for name in names if name.startswith(bases) and name not in trained]
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.nn.language_model import LanguageModel
 from knowmvg.nn.text_encoder import encode_nodes
-from knowmvg.training.language import node_text_states
-from knowmvg.training.recipe import NodeTextPart
-from knowmvg.training.text_model import find_text_model, load_text_model
+from knowmvg.training.prompted.language import node_text_states
+from knowmvg.training.prompted.recipe import NodeTextPart
+from knowmvg.training.prompted.text_model import find_text_model, load_text_model
 
 FORMAT = "knowmvg.nodes/1"
 

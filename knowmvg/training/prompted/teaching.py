@@ -1,0 +1,52 @@
+"""The last stage: a joined grounder is taught to name phrases and place them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from knowmvg.grounders.prompted.batch import Example
+from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.nn.global_local_attention import GlobalLocalAttention
+from knowmvg.sources.manifest import StudyRow, load_study
+from knowmvg.training.cache import FeatureCache
+from knowmvg.training.prompted.grounding import DrawnBatches, GroundingTask, validate
+from knowmvg.training.prompted.workplace import Workplace
+from knowmvg.training.trainer import fit
+
+
+def teach(
+    work: Workplace, grounder: PromptedGrounder, features: FeatureCache, tokens: FeatureCache | None, folder: Path
+) -> dict[str, float]:
+    """Teach a grounder, with checkpoints in ``folder``; it is left as the best of them. Returns its validation."""
+    recipe, studies = work.recipe, work.studies
+    work.report("train: reading labels")
+    examples = [_example(grounder, studies.folder, row) for row in studies.train]
+    held_out = [_example(grounder, studies.folder, row) for row in studies.valid]
+    if left_out := sum(example.left_out for example in examples):
+        cut = sum(example.cut > 0 for example in examples)
+        work.report(f"train: {left_out} phrases left out for their length, {cut} reports cut at their end")
+    batch = recipe.train.batch
+    schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
+    draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
+    task = GroundingTask(grounder, features, recipe.local_steps * recipe.train.accumulate, tokens)
+    fit(
+        task,
+        draws,
+        task.collate,
+        schedule,
+        recipe.losses,
+        folder,
+        stage="train",
+        seed=recipe.seed,
+        report=work.report,
+        validate=lambda _: validate(grounder, features, held_out, tokens),
+        best="miou",
+    )
+    grounder.model.eval()
+    if isinstance(grounder.model.attention, GlobalLocalAttention):
+        grounder.model.attention.joined = True
+    return validate(grounder, features, held_out, tokens)
+
+
+def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
+    return grounder.example(load_study(folder, row, masks=True)).without_canvas()

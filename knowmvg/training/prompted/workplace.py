@@ -1,0 +1,79 @@
+"""Where a run of the prompted family works: its studies, and the folders of the parts that runs share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.studies import Report, TrainingStudies, divided, open_studies
+
+SHARED_STAGES = ("language", "segmenter", "features", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The recipe, the folder of shared parts, the studies, and those that the frozen parts learn from."""
+
+    recipe: Recipe
+    parts: Path
+    studies: TrainingStudies
+    masked: TrainingStudies
+    report: Report
+
+    def folder(self, stage: str) -> Path:
+        """The folder of a shared stage, named by a hash of what it depends on."""
+        recipe = self.recipe
+        depends: tuple[object, ...] = {
+            "words": (recipe.language.vocabulary, _atlas_fingerprint()),
+            "language": (
+                recipe.language,
+                recipe.image_encoder.channels,
+                recipe.image_encoder.canvas,
+                _atlas_fingerprint(),  # whose words the tokenizer knows
+            ),
+            "segmenter": (recipe.image_encoder, recipe.segmenter),
+            "features": (recipe.image_encoder, recipe.segmenter),
+            "tokens": (recipe.language_model, recipe.image_encoder.canvas),
+        }[stage]
+        data = self.studies.fingerprint
+        if recipe.data.masked is not None and stage == "segmenter":
+            data = self.masked.fingerprint  # runs on other data share what these taught
+        elif recipe.data.masked is not None and stage == "features":
+            depends += (self.masked.fingerprint,)
+        if recipe.sam is not None and stage in ("language", "features"):
+            depends += (recipe.sam,)
+        text = json.dumps([stage, data, recipe.parts_seed, *depends], sort_keys=True, default=str)
+        return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def open_workplace(recipe: Recipe, parts: Path, report: Report) -> Workplace:
+    """The workplace of a recipe.
+
+    Raises:
+        ManifestError: an empty split, or no masks where the frozen parts are to learn from some.
+        LeakError: patients or images are in two splits, and the recipe does not allow it.
+    """
+    studies = open_studies(recipe.data, recipe.validation_studies, parts, report)
+    masked = studies if recipe.data.masked is None else divided(recipe.data.masked, recipe.validation_studies)
+    if recipe.sam is None and not any(row.masks for row in masked.train):
+        todo = "Name a simulated data set for the frozen parts: knowmvg phantom FOLDER, then data.masked=FOLDER."
+        raise ManifestError("masks in the training split", f"none in {masked.folder}", todo)
+    return Workplace(recipe, parts, studies, masked, report)
+
+
+@cache
+def _atlas_fingerprint() -> str:
+    return sha256_of(load_atlas())
+
+
+def sha256_of(knowledge: BaseModel) -> str:
+    """The SHA-256 of an atlas or a graph, equal for equal content."""
+    return hashlib.sha256(knowledge.model_dump_json(by_alias=True).encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""Sections of a recipe that every system has: where the studies come from, and the pace of a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Part(BaseModel):
+    """A section of a recipe: strict, frozen, its keys described by the strings below them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class DataPart(Part):
+    """Where the studies come from: a manifest folder, or simulated radiographs that are made when they are missing."""
+
+    folder: Path = Path("data/phantom")
+    """data set folder; it is read as it is when it holds a `manifest.jsonl`, and simulated into otherwise"""
+    studies: int = Field(default=12_000, ge=10)
+    """studies to simulate where the folder holds none"""
+    seed: int = Field(default=2026, ge=0)
+    """seed of the simulation"""
+    size: int = Field(default=256, ge=64, le=1024)
+    """side of the simulated images in pixels"""
+    splits: tuple[float, float, float] = (0.84, 0.06, 0.10)
+    """shares of train, val and test in the simulation; patients are disjoint"""
+    masked: Path | None = None
+    """a simulated data set (`knowmvg phantom`) for the pre-training of the frozen parts, where `folder` has no masks"""
+    allow_leaks: bool = False
+    """train although patients or images are in two splits (`knowmvg leaks`); every test on such data is invalid"""
+
+
+class Schedule(Part):
+    """Length and pace of one stage of training."""
+
+    steps: int = Field(ge=1)
+    """optimizer steps"""
+    batch: int = Field(ge=1)
+    """items a step and accumulation"""
+    lr: float = Field(gt=0)
+    """highest learning rate (AdamW)"""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """of AdamW"""
+    warmup: int = Field(default=100, ge=0)
+    """steps of linear rise to `lr`, at most half of all"""
+    decay: Literal["linear", "cosine", "constant"] = "cosine"
+    """shape of the learning rate after the warm-up"""
+    clip: float = Field(default=1.0, gt=0)
+    """greatest norm of the gradient"""
+    checkpoint: int = Field(default=250, ge=1)
+    """steps between checkpoints, where none is validated"""
+    validate_: int = Field(default=0, ge=0, alias="validate")
+    """steps between validations, each with a checkpoint, of which the best is kept (0: none); read by `train` alone"""
+    accumulate: int = Field(default=1, ge=1)
+    """batches whose gradients make one step"""
+
+
+class RunPart(Part):
+    """What every recipe begins with."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """name of the run's folder and of the model in results"""
+    seed: int = Field(default=0, ge=0)
+    """of the run's own weights and draws"""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves it to torch"""
+    data: DataPart = DataPart()

@@ -1,0 +1,82 @@
+"""What every run keeps beside its model: the seconds of its stages and the facts that a card is written from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from knowmvg.grounders.versions import software_versions
+from knowmvg.training.recipe_parts import RunPart
+
+SECONDS = "seconds.json"
+
+
+@contextmanager
+def timed(folder: Path, stage: str) -> Iterator[None]:
+    """Add the seconds that a stage takes to those in ``folder``, interrupted attempts included."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = seconds_of(folder)
+        seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 1)
+        write_json(folder / SECONDS, seconds)
+
+
+def seconds_of(folder: Path) -> dict[str, float]:
+    """The seconds of each stage so far."""
+    path = folder / SECONDS
+    seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return seconds
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write values as JSON, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's weights as safetensors, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    save_file(module.state_dict(), str(temporary))
+    os.replace(temporary, path)
+
+
+def common_facts(recipe: RunPart, data_fingerprint: str, seconds: dict[str, float]) -> dict[str, Any]:
+    """What any run's ``run.json`` says: recipe, data, seconds, threads, versions and the code's commit."""
+    return {
+        "recipe": recipe.model_dump(mode="json", by_alias=True),
+        "data_fingerprint": data_fingerprint,
+        "seconds": seconds,
+        "threads": torch.get_num_threads(),
+        "versions": software_versions(),
+        "git": git_hash(),
+    }
+
+
+def git_hash() -> str | None:
+    """The commit that the code was checked out at, ``-dirty`` with changes; none for an installed package."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,73 @@
+"""The studies of a run: read, or simulated where they are missing, divided, and looked through for leaks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.sources.manifest import StudyRow, read_rows
+from knowmvg.sources.phantom.dataset import write_dataset
+from knowmvg.training.leaks import refuse_leaks
+from knowmvg.training.recipe_parts import DataPart
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStudies:
+    """A data set folder, its rows to learn from and to validate on, and the SHA-256 of its manifest."""
+
+    folder: Path
+    train: list[StudyRow]
+    valid: list[StudyRow]
+    fingerprint: str
+
+
+def open_studies(data: DataPart, validation_studies: int, parts: Path, report: Report) -> TrainingStudies:
+    """The studies that a recipe names; ``parts`` keeps what was found about leaks.
+
+    Raises:
+        ManifestError: a split is empty.
+        LeakError: patients or images are in two splits, and the recipe does not allow it.
+    """
+    if not (data.folder / "manifest.jsonl").is_file():
+        report(f"data: simulating {data.studies} studies into {data.folder}")
+        write_dataset(
+            data.folder,
+            studies=data.studies,
+            seed=data.seed,
+            size=data.size,
+            splits=data.splits,
+            progress=_every(report, 1000),
+        )
+    studies = divided(data.folder, validation_studies)
+    kept = parts / f"leaks-{studies.fingerprint[:12]}.json"
+    refuse_leaks(data.folder, kept, report, allowed=data.allow_leaks)
+    return studies
+
+
+def divided(folder: Path, validation_studies: int) -> TrainingStudies:
+    """A data set by its splits. Raises ``ManifestError`` where there is nothing in train or val."""
+    rows = list(read_rows(folder))
+    train = [row for row in rows if row.split == "train"]
+    valid = [row for row in rows if row.split == "val"]
+    if not train or not valid:
+        found = f"{len(train)} and {len(valid)} in {folder}"
+        raise ManifestError("studies in the splits train and val", found, "Divide them: knowmvg splits FOLDER.")
+    manifest = (folder / "manifest.jsonl").read_bytes()
+    return TrainingStudies(folder, train, valid[:validation_studies], hashlib.sha256(manifest).hexdigest())
+
+
+def _every(report: Report, step: int) -> Callable[[int, int], None]:
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if done - told >= step or done == total:
+            told = done
+            report(f"data: {done}/{total}")
+
+    return progress
