@@ -85,7 +85,7 @@ def load_backbone(part: BackbonePart, device: str = "cpu") -> LoadedBackbone:
     Raises ``ModelError`` for an id or folder that cannot be read, one without safetensors, a family without a rule and
     a model whose tokenizer, template or image processor does not fit.
     """
-    with _explained(part):
+    with explained(part):
         config, family = _described(part)
         tokenizer, pictures = _faces(part, config, family)
         vlm = _backbone(part, family, tokenizer.image_length, tokenizer.prompt("x")[-1])
@@ -98,7 +98,7 @@ def load_speaking(part: BackbonePart, device: str = "cpu", spoken: frozenset[str
 
     ``spoken`` are special tokens that questions may hold. Raises ``ModelError`` as ``load_backbone`` does.
     """
-    with _explained(part):
+    with explained(part):
         config, family = _described(part)
         pictures, given = _given(part, config, family)
         conversation = Conversation(*given, one_line=family.prefix_block, spoken=spoken)
@@ -113,7 +113,7 @@ def load_speaking(part: BackbonePart, device: str = "cpu", spoken: frozenset[str
 
 def load_faces(part: BackbonePart) -> tuple[ChatTokenizer, Pictures]:
     """Tokenizer and pictures of a base without its weights. Raises ``ModelError`` as ``load_backbone`` does."""
-    with _explained(part):
+    with explained(part):
         return _faces(part, *_described(part))
 
 
@@ -201,7 +201,7 @@ def _checkpoint(vlm: Backbone, part: BackbonePart) -> None:
 
 
 @contextlib.contextmanager
-def _explained(part: BackbonePart) -> Iterator[None]:
+def explained(part: BackbonePart) -> Iterator[None]:
     """What the libraries say, as an error of this package in one line."""
     try:
         yield

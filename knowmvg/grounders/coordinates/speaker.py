@@ -41,10 +41,15 @@ class Speaker(Protocol):
 
 
 class BackboneSpeaker:
-    """A chat model behind ``nn.backbones.Backbone``; what questions about one picture begin with is read once."""
+    """A chat model behind ``nn.backbones.Backbone``; what questions about one picture begin with is read once.
 
-    def __init__(self, loaded: SpeakingBackbone) -> None:
-        self.loaded = loaded
+    Args:
+        loaded: the model.
+        projection: whether its projection was trained, so that it is a part of what is saved.
+    """
+
+    def __init__(self, loaded: SpeakingBackbone, projection: bool = False) -> None:
+        self.loaded, self.projection = loaded, projection
         self.side, self.end = loaded.pictures.side, loaded.conversation.end
         self.backend = loaded.conversation.backend
 
