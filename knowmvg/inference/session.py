@@ -10,6 +10,7 @@ import knowmvg
 from knowmvg.core.errors import ModelError, ReportError
 from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
+from knowmvg.inference.chat_models import load_model
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
 from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.report import read_report, read_report_file
@@ -19,15 +20,16 @@ BATCH = 8
 NO_PHRASE = "No diagnostic phrase was found in the report."
 
 
-def load(folder: str | Path | None = None) -> Session:
-    """A session with the grounder of a model folder; without one, the demonstration model that is shipped.
+def load(model: str | Path | None = None) -> Session:
+    """A session with a grounder; without a name, the demonstration model that is shipped.
+
+    Args:
+        model: a model folder, or a chat model's hub id or folder (docs/coordinates.md).
 
     Raises:
-        ModelError: the folder is missing, incomplete or of another version.
+        ModelError: a folder that is missing, incomplete or of another version, or an id that cannot be read.
     """
-    from knowmvg.grounders.store import load_grounder  # torch takes seconds to import
-
-    return Session(load_grounder(DEMO_MODEL if folder is None else Path(folder)))
+    return Session(load_model(DEMO_MODEL if model is None else model))
 
 
 class Session:

@@ -9,12 +9,27 @@ from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.boxtext.reading import Fault, Reading
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import Evidence, GroundedPhrase, Phrase, Region
-from knowmvg.grounders.coordinates.decoding import ScoredBox
 
 Box = tuple[float, float, float, float]
 
 NOT_ASKED = "No box was asked for."
+NAMES_NONE = "This model names no phrases; it places those that are given (--phrases parser)."
 SAYS_NONE = "The model answered that there is no box."
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBox:
+    """A box as it was written: its numbers in xyxy, the expected numbers, and a score in ``[0, 1]``.
+
+    The score is the geometric mean over the box's numbers of the probability of each: how sure the model was of these
+    numbers, which is no estimate of an overlap. ``expected`` is the mean of the numbers under the model's distribution:
+    exact where a number is one token. Where it takes several, what its other beginnings would have gone on with is not
+    known, and the middle of what they allow is taken.
+    """
+
+    numbers: tuple[int, ...]
+    expected: tuple[float, ...]
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

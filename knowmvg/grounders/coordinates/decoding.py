@@ -10,23 +10,9 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from knowmvg.core.errors import ModelError
+from knowmvg.grounders.coordinates.answers import ScoredBox
 from knowmvg.grounders.coordinates.grammar import Grammar, Node, State
 from knowmvg.grounders.coordinates.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredBox:
-    """A box as it was written: its numbers in xyxy, the expected numbers, and a score in ``[0, 1]``.
-
-    The score is the geometric mean over the box's numbers of the probability of each: how sure the model was of these
-    numbers, which is no estimate of an overlap. ``expected`` is the mean of the numbers under the model's distribution:
-    exact where a number is one token. Where it takes several, what its other beginnings would have gone on with is not
-    known, and the middle of what they allow is taken.
-    """
-
-    numbers: tuple[int, ...]
-    expected: tuple[float, ...]
-    score: float
 
 
 @dataclass(slots=True)

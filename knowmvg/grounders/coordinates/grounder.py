@@ -13,7 +13,7 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
 from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.coordinates.answers import Answer, free_answer, held_answer, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import asked
 from knowmvg.grounders.coordinates.decoding import FreeProcessor, GrammarProcessor
@@ -23,7 +23,6 @@ from knowmvg.grounders.coordinates.vocabulary import Vocabulary
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 
-NAMES_NONE = "This model names no phrases; it places those that are given (--phrases parser)."
 NAMING_TOKENS = 256
 FREE_TOKENS = 256
 

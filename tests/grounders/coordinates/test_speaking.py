@@ -9,9 +9,10 @@ import torch
 from knowmvg.core.boxtext.codec import BoxCodec, Style
 from knowmvg.core.grounder import Grounder, Query
 from knowmvg.core.records import Phrase, Radiograph, Study
+from knowmvg.grounders.coordinates.answers import NAMES_NONE
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import CONVENTIONS
-from knowmvg.grounders.coordinates.grounder import NAMES_NONE, CoordinateGrounder
+from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.nn.backbones.backbone import Backbone
 
