@@ -127,6 +127,15 @@ class BoxCodec(BaseModel):
         found: list[list[int]] = self.grid.numbers(boxes, canvas).tolist()
         return found
 
+    def boxes(self, numbers: Sequence[Sequence[float]], canvas: Size) -> FloatArray:
+        """Numbers in xyxy, whole or between, as canvas boxes ``[n, 4]``."""
+        found = self.grid.boxes(numbers, canvas)
+        if self.style is Style.PATCH:
+            line = (found[:, :2] == found[:, 2:]).any(axis=1)  # in one row or column of cells: its outer edges
+            cell = [side / kosmos2.CELLS / 2 for side in canvas]
+            found[line] += [-cell[0], -cell[1], cell[0], cell[1]]
+        return found
+
     def decode(self, text: str, frame: Frame, *, repair: bool = False) -> Reading:
         """The boxes of any text in stored pixels, inside the image; what is wrong with it is listed, nothing raises."""
         if not text.strip() and not self.layout("").none:

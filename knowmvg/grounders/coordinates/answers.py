@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from knowmvg.core.boxtext.codec import BoxCodec
-from knowmvg.core.boxtext.reading import Fault, Reading
+from knowmvg.core.boxtext.reading import Fault
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import Evidence, GroundedPhrase, Phrase, Region
 
@@ -71,12 +71,9 @@ def held_answer(
     A box that lies in the padding altogether is left out; with ``expected`` so is none, and the expected corners of a
     box that come out in the wrong order are those that were written.
     """
-    reading: Reading = codec.decode(text, frame)
     found = zip(_stored(boxes, codec, frame, expected), boxes, strict=True)
     kept = [(box, scored.score) for box, scored in found if box[2] > box[0] and box[3] > box[1]]
-    if not expected and len(reading.boxes) == len(kept):  # as the reader has them: it knows of cells in one row
-        kept = [(box, score) for box, (_, score) in zip(reading.boxes, kept, strict=True)]
-    faults = tuple(fault for fault in reading.faults if fault is not Fault.OUTSIDE)
+    faults = tuple(fault for fault in codec.decode(text, frame).faults if fault is not Fault.OUTSIDE)
     return Answer(text, tuple(box for box, _ in kept), tuple(score for _, score in kept), faults, whole)
 
 
@@ -85,7 +82,7 @@ def _stored(boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame, expected:
     for box in boxes:
         x1, y1, x2, y2 = box.expected
         rows.append(box.expected if expected and x1 < x2 and y1 < y2 else tuple(map(float, box.numbers)))
-    canvas = codec.grid.boxes(rows, frame.canvas)
+    canvas = codec.boxes(rows, frame.canvas)
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in frame.to_stored(canvas).tolist()]
 
 

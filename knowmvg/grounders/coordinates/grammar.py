@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Options:
+class Options:
     """The texts that a node can be left with, none of which begins another, and the value that each stands for.
 
     ``letters`` are those that may follow what is written, ``sums`` how many values begin with it, and their sums.
@@ -73,9 +73,9 @@ Bounds = tuple[tuple[int, int], ...]
 
 
 @lru_cache(maxsize=512)
-def _numbers(codec: BoxCodec, slot: int, bounds: Bounds, instead: str) -> _Options:
+def _numbers(codec: BoxCodec, slot: int, bounds: Bounds, instead: str) -> Options:
     """All values of a number within bounds, each with the first letter of what stands after it; the same for phrases."""
-    layout, options = codec.layout(""), _Options()
+    layout, options = codec.layout(""), Options()
     after = layout.box[slot + 1][0]
     for value in product(*(range(low, high + 1) for low, high in bounds)):
         options.add(layout.number(value) + after, value)
@@ -105,19 +105,21 @@ class Grammar:
         self.greatest = codec.grid.greatest(canvas)
         self.least, self.most = least, most
         self.start = State(Node("open"))
-        self._kept: dict[tuple[str, int, bool, bool], _Options] = {}
+        self._kept: dict[tuple[str, int, bool, bool], Options] = {}
 
     def letters(self, state: State) -> set[str]:
         """The letters that may follow."""
-        return self._options(state.node).letters.get(state.written, set())
+        return self.options(state.node).letters.get(state.written, set())
 
     def step(self, state: State, letter: str) -> State:
         """The state after a letter that may follow."""
         written = state.written + letter
-        options = self._options(state.node)
-        if written in options.values:
-            return State(self._after(state.node, written, options.values[written]))
-        return State(state.node, written)
+        done = written in self.options(state.node).values
+        return self.leave(state.node, written) if done else State(state.node, written)
+
+    def leave(self, node: Node, text: str) -> State:
+        """The state after one of the node's texts."""
+        return State(self._after(node, text, self.options(node).values[text]))
 
     def longest(self) -> str:
         """An answer of the most letters, and a blank before it."""
@@ -150,7 +152,7 @@ class Grammar:
         if later.node == node and not later.written:
             return ()
         if later.node == node:
-            count, *total = self._options(node).sums[later.written]
+            count, *total = self.options(node).sums[later.written]
             return tuple(part / count for part in total)
         there, slot = later.node, self.layout.slots[node.slot]
         values = there.done[node.box - 1] if len(there.done) >= node.box else there.values
@@ -162,7 +164,8 @@ class Grammar:
         values = tuple(done[box - 1][place] if place in known else UNKNOWN for place in range(4))
         return Node("number", box, slot, values, tuple(done[: box - 1]))
 
-    def _options(self, node: Node) -> _Options:
+    def options(self, node: Node) -> Options:
+        """The texts that a node can be left with."""
         if node.kind == "number":
             return _numbers(self.codec, node.slot, self._bounds(node), self._instead(node))
         key = (node.kind, node.slot, node.box < self.most, node.box >= self.least)
@@ -179,8 +182,8 @@ class Grammar:
             bounds.append((0, top - apart) if place < 2 else (node.values[place - 2] + apart, top))
         return tuple(bounds)
 
-    def _made(self, node: Node) -> _Options:
-        layout, options = self.layout, _Options()
+    def _made(self, node: Node) -> Options:
+        layout, options = self.layout, Options()
         if node.kind == "open":
             opening = layout.head + layout.box[0]
             apart = not self.least and not layout.none.startswith(opening)

@@ -33,7 +33,7 @@ class Vocabulary:
             if text and len(text) <= _LONGEST and all(letter.isprintable() or letter in "\n\t" for letter in text):
                 if text.isascii():
                     self._ids.setdefault(text, []).append(number)
-        self._starts = {text[:length] for text in self._ids for length in range(1, len(text) + 1)}
+        self._onward = {text[:length] for text in self._ids for length in range(1, len(text))}
         self.texts = {number: text for text, numbers in self._ids.items() for number in numbers}
 
     @classmethod
@@ -56,13 +56,23 @@ class Vocabulary:
         waiting = [("", state)]
         while waiting:
             text, here = waiting.pop()
-            for letter in grammar.letters(here):
-                longer = text + letter
-                if longer in self._starts:
-                    there = grammar.step(here, letter)
-                    waiting.append((longer, there))
-                    for number in self._ids.get(longer, ()):
+            node, options = here.node, grammar.options(here.node)
+            within = [(text, here.written)]
+            while within:
+                text, written = within.pop()
+                for letter in options.letters.get(written, ()):
+                    longer, more = text + letter, written + letter
+                    numbers, onward = self._ids.get(longer, ()), longer in self._onward
+                    if not numbers and not onward:
+                        continue
+                    done = more in options.values
+                    there = grammar.leave(node, more) if done else State(node, more)
+                    for number in numbers:
                         yield number, there
+                    if onward and done:
+                        waiting.append((longer, there))
+                    elif onward:
+                        within.append((longer, more))
 
     def check(self, grammar: Grammar) -> None:
         """Raise ``ModelError`` for a letter of the grammar's answers that no token spells by itself or in a unit."""

@@ -73,9 +73,8 @@ def test_a_model_that_likes_nonsense_writes_boxes(codec, seed):
         assert reading.faults == ()
         noted = processor.boxes(row)
         assert grammar.least <= len(reading.boxes) == len(noted) <= grammar.most
-        stored = FRAME.to_stored(codec.grid.boxes([box.numbers for box in noted] or [], FRAME.canvas))
-        if codec.style is not Style.PATCH:  # cells in one row are read as their outer edges
-            np.testing.assert_allclose(np.reshape(reading.boxes, (-1, 4)), stored, atol=1e-6)
+        stored = FRAME.to_stored(codec.boxes([box.numbers for box in noted], FRAME.canvas))
+        np.testing.assert_allclose(np.reshape(reading.boxes, (-1, 4)), stored, atol=1e-6)
         for box in noted:
             assert 0 < box.score <= 1
             assert all(-1e-3 <= value <= max(grammar.greatest) + 1e-3 for value in box.expected)
