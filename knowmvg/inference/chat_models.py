@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowmvg.core.grounder import Grounder
@@ -50,7 +50,7 @@ class Remote:
 
     endpoint: Endpoint
     cache: Path
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
     connections: int = 4
     budget: int | None = None
 
@@ -62,9 +62,7 @@ def remote_grounder(remote: Remote) -> Iterator[Grounder]:
     from knowmvg.grounders.coordinates.conventions import REMOTE
     from knowmvg.grounders.coordinates.remote import RemoteGrounder
 
-    with open_picture_asker(
-        remote.endpoint, remote.cache, remote.patience, remote.connections, remote.budget
-    ) as asker:
+    with open_picture_asker(remote.endpoint, remote.cache, remote.patience, remote.connections, remote.budget) as asker:
         yield RemoteGrounder(
             lambda questions: asker([PictureQuestion(*question) for question in questions]),
             CoordinatesConfig.of(REMOTE),

@@ -10,8 +10,8 @@ import knowmvg
 from knowmvg.core.errors import ModelError, ReportError
 from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
-from knowmvg.inference.chat_models import load_model
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
+from knowmvg.inference.chat_models import load_model
 from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.report import read_report, read_report_file
 

@@ -2,8 +2,8 @@
 
 Section 2.1 of PFMVG (arXiv 2410.23822): every four consecutive tokens of the frozen vision encoder (in the order of
 rows, so strips of 1 x 4 patches) become one, which a single trained linear layer takes to the width of the language
-model. EVA-CLIP ViT-g at 448 pixels gives 1,024 tokens; 256 reach the language model. EVA's ViT-g is ``Blip2VisionModel``
-in transformers; MiniGPT-v2's own checkpoint is not in its format.
+model. EVA-CLIP ViT-g at 448 pixels gives 1,024 tokens; 256 reach the language model. EVA's ViT-g is
+``Blip2VisionModel`` in transformers; MiniGPT-v2's own checkpoint is not in its format.
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, Blip2VisionConfig, Blip2VisionModel
-from transformers import LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageTextToText,
+    Blip2VisionConfig,
+    Blip2VisionModel,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 from transformers.models.llava.modeling_llava import LlavaModel
 
 

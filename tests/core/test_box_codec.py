@@ -120,7 +120,9 @@ def test_nothing_is_an_answer_in_every_style():
         assert (reading.boxes, reading.faults) == ((), ())
 
 
-@pytest.mark.parametrize("phrase", ['left "upper" lobe', "nodule; mass", "<3 cm {a}", "Erguss\nlinks \u00e4", "\U0001f9b4"])
+@pytest.mark.parametrize(
+    "phrase", ['left "upper" lobe', "nodule; mass", "<3 cm {a}", "Erguss\nlinks \u00e4", "\U0001f9b4"]
+)
 def test_any_phrase_can_stand_in_an_answer(phrase):
     frame = Frame.squash((100, 100), (100, 100))
     for codec in CODECS:

@@ -206,7 +206,8 @@ JUNK = {
         "maira2": "<obj>a <box><x10><y20><x30>", "qwen2.5": '[{"bbox_2d": [10, 20, 30',
         "paligemma": "<loc0100><loc0200> a",
         "qwen3": '[{"bbox_2d": [10, 20, 30], "label": "a"}]', "medgemma": '[{"box_2d": [1, 2], "label": "a"}]',
-        "minigpt": "{<10><20><30", "plain": "[[1, 2, 3", "internvl": "<ref>a</ref><box>[[10, 20, 30", "llava": "[0.1, 0.2",
+        "minigpt": "{<10><20><30", "plain": "[[1, 2, 3", "internvl": "<ref>a</ref><box>[[10, 20, 30",
+        "llava": "[0.1, 0.2",
         "kosmos2": "<object><patch_index_0001></object>", "florence2": "a<loc_1><loc_2><loc_3>",
     },
     Fault.OUT_OF_RANGE: {
@@ -220,7 +221,8 @@ JUNK = {
         "maira2": "<box><x30><y20><x10><y40></box>", "qwen2.5": '[{"bbox_2d": [30, 20, 10, 40]}]',
         "qwen3": '[{"bbox_2d": [10, 40, 30, 20]}]', "medgemma": '[{"box_2d": [30, 20, 10, 40]}]',
         "paligemma": "<loc0512><loc0000><loc0000><loc0512> a", "minigpt": "{<60><30><25><75>}", "plain": "[9, 0, 1, 9]",
-        "internvl": "<box>[[9, 1, 5, 7]]</box>", "llava": "[0.5, 0.1, 0.2, 0.3]", "florence2": "a<loc_9><loc_1><loc_3><loc_7>",
+        "internvl": "<box>[[9, 1, 5, 7]]</box>", "llava": "[0.5, 0.1, 0.2, 0.3]",
+        "florence2": "a<loc_9><loc_1><loc_3><loc_7>",
         "kosmos2": "<object><patch_index_0040><patch_index_0001></object>",
     },
     Fault.NO_AREA: {

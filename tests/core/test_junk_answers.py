@@ -1,7 +1,7 @@
 """What models write when they do not answer as asked: each line is parsed or refused as docs/coordinates.md says.
 
-Canvas 1000 x 1000, so that thousandths and pixels are the same. A line is the reader, the answer, the boxes taken and the
-faults listed; with ``repair`` only where a second table says so.
+Canvas 1000 x 1000, so that thousandths and pixels are the same. A line is the reader, the answer, the boxes taken
+and the faults listed; with ``repair`` only where a second table says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TABLE = [
     ("medgemma", "The heart is enlarged (CTR 0.6).", [], [PROSE]),
     ("paligemma", "effusion", [], [PROSE]),
     ("llava", "The region is in the lower left of the image.", [], [PROSE]),
-    ("internvl", "The bounding box coordinates of the region this sentence describes are [x1, y1, x2, y2].", [], [PROSE]),
+    ("internvl", "The bounding box coordinates of the region it describes are [x1, y1, x2, y2].", [], [PROSE]),
     ("kosmos2", "<grounding> An image of a chest.", [], [PROSE]),
     ("florence2", "</s><s></s>", [], [PROSE]),
     ("plain", "none", [], [PROSE]),
@@ -48,7 +48,7 @@ TABLE = [
     ("qwen3", '{"answer": {"regions": [{"bbox_2d": [100, 200, 300, 400]}]}}', [A], []),
     ("qwen3", '[[[{"bbox_2d": [[100, 200, 300, 400], [500, 600, 700, 800]]}]]]', [A, B], []),
     ("medgemma", 'I see [1, 2]. Final Answer: [{"box_2d": [200, 100, 400, 300], "label": "a"}]', [A], []),
-    ("paligemma", "<loc0205><loc0102><loc0410><loc0307> a<eos>", [(99.609375, 200.1953125, 299.8046875, 400.390625)], []),
+    ("paligemma", "<loc0256><loc0512><loc0768><loc1023> a<eos>", [(500, 250, 1023000 / 1024, 750)], []),
     ("llava", "It is at [0.1, 0.2, 0.3, 0.4], I think.", [A], []),
     ("llava", "[0.1, 0.2, 0.3, 0.4] [0.5, 0.6, 0.7, 0.8]", [A, B], []),
     ("internvl", "Yes: <box>[[100, 200, 300, 400]]</box>\n", [A], []),

@@ -23,7 +23,9 @@ BOX = '```json\n[{"bbox_2d": [100, 200, 300, 400], "label": "nodule"}]\n```'
 
 
 def study(name="s0", size=(300, 200)):
-    return Study(Radiograph(np.linspace(0, 1, size[0] * size[1], dtype=np.float32).reshape(size[::-1])), "Secret.", name)
+    return Study(
+        Radiograph(np.linspace(0, 1, size[0] * size[1], dtype=np.float32).reshape(size[::-1])), "Secret.", name
+    )
 
 
 def queries(*texts):
@@ -90,16 +92,18 @@ def test_a_server_that_misbehaves_is_asked_again_and_a_dead_one_told(tmp_path):
 def test_answers_are_kept_and_the_budget_bounds_what_is_sent(tmp_path):
     phrases = [f"nodule {k}" for k in range(6)]
     with serving(say(BOX)) as server:
-        with remote_grounder(remote(server, tmp_path, budget=4, connections=1)) as grounder:
-            with pytest.raises(EndpointError, match="at most 4 questions"):
-                grounder.ground_phrases([study()], [queries(*phrases)])
+        bounded = remote(server, tmp_path, budget=4, connections=1)
+        with remote_grounder(bounded) as grounder, pytest.raises(EndpointError, match="at most 4 questions"):
+            grounder.ground_phrases([study()], [queries(*phrases)])
         assert len(server.requests) == 4
         with remote_grounder(remote(server, tmp_path, budget=2, connections=3)) as grounder:
             (result,) = grounder.ground_phrases([study()], [queries(*phrases)])
         assert len(server.requests) == 6
         assert server.most_at_once <= 3
     assert [len(phrase.boxes) for phrase in result.phrases] == [1] * 6
-    assert not any(b"nodule" in path.read_bytes() and b"bbox" not in path.read_bytes() for path in tmp_path.rglob("*.json"))
+    assert not any(
+        b"nodule" in path.read_bytes() and b"bbox" not in path.read_bytes() for path in tmp_path.rglob("*.json")
+    )
 
 
 def test_answers_come_in_the_order_of_the_questions(tmp_path):

@@ -69,7 +69,9 @@ def test_what_is_written_is_read_back(form, file):
     assert again.unknown == ()
     assert [answer.faults for answer in again.answers] == [(), ()]
     assert plain(again).keys() == plain(simple).keys()
-    step = {"coco": 0, "jsonl": 0, "maira2": 2.1, "minigpt": 2.1, "kosmos2": 12.6}.get(form, 0.21)  # half a bin of the 400-pixel side
+    step = {"coco": 0, "jsonl": 0, "maira2": 2.1, "minigpt": 2.1, "kosmos2": 12.6}.get(
+        form, 0.21
+    )  # half a bin of the 400-pixel side
     for key, boxes in plain(simple).items():
         assert np.abs(np.array(plain(again)[key]) - np.array(boxes)).max() <= step + 1e-9
     if form in ("coco", "jsonl", "qwen2.5", "qwen3", "medgemma"):

@@ -123,7 +123,9 @@ class BoxCodec(BaseModel):
         """Canvas boxes as numbers in xyxy."""
         if self.style is Style.PATCH:  # corners on an edge between cells belong to the cell inside the box
             pairs = [kosmos2.indices((x1, y1, x2, y2), canvas) for x1, y1, x2, y2 in boxes.tolist()]
-            return [[cell % kosmos2.CELLS if k == 0 else cell // kosmos2.CELLS for cell in p for k in (0, 1)] for p in pairs]
+            return [
+                [cell % kosmos2.CELLS if k == 0 else cell // kosmos2.CELLS for cell in p for k in (0, 1)] for p in pairs
+            ]
         found: list[list[int]] = self.grid.numbers(boxes, canvas).tolist()
         return found
 

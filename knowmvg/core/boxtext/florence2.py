@@ -2,8 +2,8 @@
 
 ``Florence2PostProcessor`` of transformers (models/florence2/processing_florence2.py): ``quantize`` takes the bin that a
 coordinate lies in, ``dequantize`` its centre, ``(index + 0.5) / 1000`` of the whole image; boxes of a phrase follow it,
-four tokens each (``<CAPTION_TO_PHRASE_GROUNDING>``). Special tokens must be kept when the answer is decoded. The image is
-stretched to the model's square.
+four tokens each (``<CAPTION_TO_PHRASE_GROUNDING>``). Special tokens must be kept when the answer is decoded. The
+image is stretched to the model's square.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """InternVL: ``<ref>phrase</ref><box>[[x1, y1, x2, y2]]</box>``, in thousandths of the whole image.
 
 Chat data format of the InternVL documentation (internvl.readthedocs.io, "Grounding / Detection Data": coordinates are
-``round(x / width * 1000)`` of the image as it lies in the file, whatever it is cut into), repeated by the maintainers in
-OpenGVLab/InternVL issues 227, 1009 and 1016. Several boxes stand in one ``<box>``.
+``round(x / width * 1000)`` of the image as it lies in the file, whatever it is cut into), repeated by the
+maintainers in OpenGVLab/InternVL issues 227, 1009 and 1016. Several boxes stand in one ``<box>``.
 """
 
 from __future__ import annotations

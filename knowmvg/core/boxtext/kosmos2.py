@@ -1,11 +1,11 @@
 """Kosmos-2: ``<phrase> phrase</phrase><object><patch_index_0044><patch_index_0863></object>``, 32 cells to a side.
 
-``Kosmos2Processor`` of transformers (models/kosmos2/processing_kosmos2.py): two indices a box, of the cell of its top left
-and of its bottom right corner, counted row by row. ``coordinate_to_patch_index`` takes the cells that the corners lie in
-(a bottom right corner on the edge of a cell belongs to the cell before it); ``patch_index_to_coordinate`` gives the
-cells' centres, or, where both corners lie in one row or column of cells, the cells' outer edges. Several boxes are
-joined by ``</delimiter_of_multi_objects/>``. Special tokens must be kept when the answer is decoded. The image is
-stretched to 224 x 224.
+``Kosmos2Processor`` of transformers (models/kosmos2/processing_kosmos2.py): two indices a box, of the cell of its
+top left and of its bottom right corner, counted row by row. ``coordinate_to_patch_index`` takes the cells that the
+corners lie in (a bottom right corner on the edge of a cell belongs to the cell before it);
+``patch_index_to_coordinate`` gives the cells' centres, or, where both corners lie in one row or column of cells, the
+cells' outer edges. Several boxes are joined by ``</delimiter_of_multi_objects/>``. Special tokens must be kept when
+the answer is decoded. The image is stretched to 224 x 224.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ CELLS = 32
 SIDE = 224
 BETWEEN = "</delimiter_of_multi_objects/>"
 
-_PART = re.compile(r"<phrase>(?P<phrase>[^<]*)</phrase>|<object>(?P<boxes>.*?)(?P<end></object>|(?=<object>|<phrase>)|$)", re.S)
+_PART = re.compile(
+    r"<phrase>(?P<phrase>[^<]*)</phrase>|<object>(?P<boxes>.*?)(?P<end></object>|(?=<object>|<phrase>)|$)", re.S
+)
 _PAIR = re.compile(r"\s*<patch_index_(\d{1,9})>\s*<patch_index_(\d{1,9})>\s*")
 
 
@@ -58,7 +60,9 @@ class Kosmos2:
                 continue
             for words in part["boxes"].split(BETWEEN):
                 pair = _PAIR.fullmatch(words)
-                box, faults = (None, (Fault.PARTIAL,)) if pair is None else place(int(pair[1]), int(pair[2]), repair=repair)
+                box, faults = (
+                    (None, (Fault.PARTIAL,)) if pair is None else place(int(pair[1]), int(pair[2]), repair=repair)
+                )
                 draft.miss(*faults)
                 if box is not None:
                     draft.add(phrase, scaled(box, canvas[0] / CELLS, canvas[1] / CELLS))

@@ -66,7 +66,9 @@ def minigpt(grid: Grid, phrase: str) -> Layout:
 def bbox_2d(grid: Grid, phrase: str) -> Layout:
     """Fenced JSON as Qwen2.5-VL and Qwen3-VL write it (cookbooks/spatial_understanding.ipynb of QwenLM/Qwen3-VL)."""
     after = f'], "label": "{_in_json(phrase)}"}}'
-    return _layout(grid, "```json\n[\n", ('\t{"bbox_2d": [', ", ", ", ", ", ", after), ",\n", "\n]\n```", "```json\n[]\n```")
+    return _layout(
+        grid, "```json\n[\n", ('\t{"bbox_2d": [', ", ", ", ", ", ", after), ",\n", "\n]\n```", "```json\n[]\n```"
+    )
 
 
 def box_2d(grid: Grid, phrase: str) -> Layout:

@@ -1,9 +1,9 @@
 """LLaVA-1.5: ``[x1, y1, x2, y2]`` as decimal shares of the image padded to a square.
 
 LLaVA-1.5 was tuned on RefCOCO and Visual Genome in this form. That the shares are of the padded square, as
-``expand2square`` makes it, is what users found in haotian-liu/LLaVA issue 606 and TRI-ML/vlm-evaluation issue 16; for the
-RefCOCO part issue 822 of the same repository is not settled. Two decimals are written; any are read. There is room for
-no phrase.
+``expand2square`` makes it, is what users found in haotian-liu/LLaVA issue 606 and TRI-ML/vlm-evaluation issue 16;
+for the RefCOCO part issue 822 of the same repository is not settled. Two decimals are written; any are read. There
+is room for no phrase.
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ class PaliGemma:
         for item in items:
             if item.phrase is not None and re.search("[;<]", item.phrase):
                 raise ValueError("expected a phrase without ';' and '<', which end a phrase in PaliGemma's answers")
-        return " ; ".join(f"{self._tokens(box, canvas)} {item.phrase or ''}".strip() for item in items for box in item.boxes)
+        return " ; ".join(
+            f"{self._tokens(box, canvas)} {item.phrase or ''}".strip() for item in items for box in item.boxes
+        )
 
     def read(self, text: str, canvas: Size, *, repair: bool = False) -> Reading:
         """The boxes of an answer in canvas pixels; the phrase is what stands between a box and the next ``;``."""

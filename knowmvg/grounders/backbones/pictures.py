@@ -13,7 +13,12 @@ from knowmvg.core.errors import ModelError
 from knowmvg.nn.backbones.family import Family
 
 _ANY_SIZE = 448  # shown where a family takes any size: 256 image tokens of Qwen2.5-VL, 196 of Qwen3-VL
-_FOR_THE_PROMPT = ("rows", "cols", "num_crops", "num_patches")  # what a processor says for its prompt, and the tower does not read
+_FOR_THE_PROMPT = (
+    "rows",
+    "cols",
+    "num_crops",
+    "num_patches",
+)  # what a processor says for its prompt, and the tower does not read
 
 
 class Pictures:

@@ -1,7 +1,7 @@
 """How each family of models is asked for a box and how it writes one; docs/coordinates.md has the table with sources.
 
-The dialect modules of ``core.boxtext`` cite where each convention is documented; what is here is the choice of codec, the
-words that the family was trained to answer to, and how the image is fitted to its square.
+The dialect modules of ``core.boxtext`` cite where each convention is documented; what is here is the choice of
+codec, the words that the family was trained to answer to, and how the image is fitted to its square.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ class Convention:
 
 
 _JSON = (
-    "Locate what is named below in this chest radiograph, and output the bounding box of each such region in JSON format:"
-    ' a list of objects with the keys "bbox_2d" and "label", or an empty list if there is none.\n{phrase}'
+    "Locate what is named below in this chest radiograph, and output the bounding box of each such region in JSON"
+    ' format: a list of objects with the keys "bbox_2d" and "label", or an empty list if there is none.\n{phrase}'
 )
 _THOUSANDTHS = (
-    "Locate what is named below in this chest radiograph. Answer with a JSON list alone, one object for each such region:"
-    ' {{"bbox_2d": [x1, y1, x2, y2], "label": "..."}}, where x and y are in thousandths of the width and height of the'
-    " image, counted from its top left corner. Answer with an empty list if there is none.\n{phrase}"
+    "Locate what is named below in this chest radiograph. Answer with a JSON list alone, one object for each such"
+    ' region: {{"bbox_2d": [x1, y1, x2, y2], "label": "..."}}, where x and y are in thousandths of the width and height'
+    " of the image, counted from its top left corner. Answer with an empty list if there is none.\n{phrase}"
 )
 _BOX_2D = (
     "Find what is named below in this chest radiograph. Give each such region as an object with the keys"
-    ' "box_2d" and "label", in a JSON list after the words Final Answer:, where box_2d is [y0, x0, y1, x1], normalized to'
-    " the range 0 to 1000. Give an empty list if there is none.\n{phrase}"
+    ' "box_2d" and "label", in a JSON list after the words Final Answer:, where box_2d is [y0, x0, y1, x1], normalized'
+    " to the range 0 to 1000. Give an empty list if there is none.\n{phrase}"
 )
 # the phrase comes last: what stands before it is read once for all phrases of an image
 _REGION = "Please provide the bounding box coordinate of the region this sentence describes: "

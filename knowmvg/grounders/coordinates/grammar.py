@@ -57,6 +57,7 @@ class Options:
     sums: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, text: str, value: tuple[int, ...] = ()) -> None:
+        """One more text, and its value."""
         self.values[text] = value
         for length in range(len(text) + 1):
             start = text[:length]
@@ -74,7 +75,7 @@ Bounds = tuple[tuple[int, int], ...]
 
 @lru_cache(maxsize=512)
 def _numbers(codec: BoxCodec, slot: int, bounds: Bounds, instead: str) -> Options:
-    """All values of a number within bounds, each with the first letter of what stands after it; the same for phrases."""
+    """All values of a number within bounds, each with the first letter of what stands after it."""
     layout, options = codec.layout(""), Options()
     after = layout.box[slot + 1][0]
     for value in product(*(range(low, high + 1) for low, high in bounds)):
@@ -203,7 +204,11 @@ class Grammar:
         """What may stand in place of the first number to say that there is no box: ``]`` where ``[`` is written."""
         opening = self.layout.head + self.layout.box[0]
         first = node.kind == "number" and node.box == 1 and node.slot == 0
-        return self.layout.none.removeprefix(opening) if first and not self.least and self.layout.none.startswith(opening) else ""
+        return (
+            self.layout.none.removeprefix(opening)
+            if first and not self.least and self.layout.none.startswith(opening)
+            else ""
+        )
 
     def _after(self, node: Node, text: str, value: tuple[int, ...]) -> Node:
         """The node that an option leads to."""

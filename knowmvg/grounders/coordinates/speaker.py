@@ -22,7 +22,7 @@ class Speaker(Protocol):
     backend: Any
 
     def look(self, canvases: NDArray[np.float32]) -> Tensor:
-        """What the model sees of canvases ``[B, S, S]`` in ``[0, 1]``, one row each. The image encoder runs here only."""
+        """What the model sees of canvases ``[B, S, S]`` in ``[0, 1]``, one row each; the image encoder runs here."""
         ...
 
     def answer(

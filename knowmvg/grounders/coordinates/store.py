@@ -74,7 +74,7 @@ def save(
 
 
 def load(folder: Path, device: str = "cpu") -> CoordinateGrounder:
-    """Read what ``save`` wrote. Raises ``ModelError`` for a folder that is incomplete, damaged or of another version."""
+    """Read what ``save`` wrote. Raises ``ModelError`` for a folder that is incomplete or damaged."""
     config = read_config(folder)
     try:
         model, name = config["model"], str(config["name"])

@@ -30,9 +30,9 @@ class Vocabulary:
     def __init__(self, pieces: Iterable[tuple[int, str]]) -> None:
         self._ids: dict[str, list[int]] = {}
         for number, text in pieces:
-            if text and len(text) <= _LONGEST and all(letter.isprintable() or letter in "\n\t" for letter in text):
-                if text.isascii():
-                    self._ids.setdefault(text, []).append(number)
+            spells = all(letter.isprintable() or letter in "\n\t" for letter in text)
+            if spells and text.isascii() and 0 < len(text) <= _LONGEST:
+                self._ids.setdefault(text, []).append(number)
         self._onward = {text[:length] for text in self._ids for length in range(1, len(text))}
         self.texts = {number: text for text, numbers in self._ids.items() for number in numbers}
 

@@ -39,7 +39,8 @@ def ground(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, or a chat model's hub id or folder, as Qwen/Qwen3-VL-4B-Instruct; with --endpoint its model.",
+            help="Model folder, or a chat model's hub id or folder, as Qwen/Qwen3-VL-4B-Instruct; with --endpoint its "
+            "model.",
             show_default="the demonstration model that is shipped",
         ),
     ] = None,
@@ -75,7 +76,9 @@ def ground(
         if endpoint is None:
             opened = session.load(model)
         else:
-            opened = session.Session(stack.enter_context(_behind(endpoint, model, key_variable, budget, public, own_endpoint, out)))
+            opened = session.Session(
+                stack.enter_context(_behind(endpoint, model, key_variable, budget, public, own_endpoint, out))
+            )
         grounding = opened.ground(radiograph, text, phrases.value, maps=maps)
     drawn: dict[str, bytes] = {}
     if maps:

@@ -93,8 +93,8 @@ class GroundingStage(CosinePart):
     last_lr: float = Field(default=1e-5, ge=0)
     """(section 3.1)"""
     folder: str = "data/ms-cxr"
-    """prepared data set folder: MS-CXR in the paper, 7 : 1 : 2 by patient (section 3.1; `knowmvg splits --ratio 7:1:2`)"""
-    least_area: float = Field(default=1.0, gt=0, le=1)
+    """prepared data set folder: MS-CXR in the paper, 7:1:2 by patient (section 3.1; `knowmvg splits --ratio 7:1:2`)"""
+    least_side: float = Field(default=1.0, gt=0, le=1)
     """least share of each side that a random crop keeps; a crop keeps every box whole, and 1 is the whole image. The
     paper's "randomly cropped" is not said further; its released code crops and flips and leaves box and words behind"""
 

@@ -30,7 +30,25 @@ IDS = [f"{codec.style}-{codec.bins}" for codec in CODECS]
 FRAME = Frame.squash((900, 700), (280, 252))
 PHRASE = 'left "upper" lobe nodule'
 ASCII = [chr(code) for code in range(32, 127)] + ["\n", "\t"]
-PIECES = [*ASCII, "12", "34", "56", "100", "><", ">}", '"bbox', "_2d", '": [', ", ", "], ", "```", "json", "<loc", " [", "], ["]
+PIECES = [
+    *ASCII,
+    "12",
+    "34",
+    "56",
+    "100",
+    "><",
+    ">}",
+    '"bbox',
+    "_2d",
+    '": [',
+    ", ",
+    "], ",
+    "```",
+    "json",
+    "<loc",
+    " [",
+    "], [",
+]
 STOP = len(PIECES)
 
 

@@ -87,7 +87,7 @@ def test_anything_else_that_holds_a_gradient_is_refused(tuned):
         trainable(tuned.vlm)
     tuned.vlm.model.lm_head.requires_grad_(False)
     tuned.vlm.model.model.multi_modal_projector.linear.bias.requires_grad_(False)
-    with pytest.raises(ValueError, match="linear.bias"):
+    with pytest.raises(ValueError, match=r"linear\.bias"):
         trainable(tuned.vlm)
 
 

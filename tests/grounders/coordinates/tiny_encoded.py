@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration, Kosmos2Config
-from transformers import Kosmos2ForConditionalGeneration
+from transformers import (
+    BartConfig,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    Kosmos2Config,
+    Kosmos2ForConditionalGeneration,
+)
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from tests.backbones.tiny_families import byte_level, word_pieces
@@ -48,7 +53,12 @@ def _florence() -> tuple[Any, Any, Any]:
         decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=512,
         no_repeat_ngram_size=3, forced_bos_token_id=0,
     )  # fmt: skip
-    vision = {"depths": (1, 1, 1, 1), "embed_dim": (8, 8, 16, 16), "num_heads": (2, 2, 2, 2), "num_groups": (2, 2, 2, 2)}
+    vision = {
+        "depths": (1, 1, 1, 1),
+        "embed_dim": (8, 8, 16, 16),
+        "num_heads": (2, 2, 2, 2),
+        "num_groups": (2, 2, 2, 2),
+    }
     vision |= {"projection_dim": 32, "window_size": 4, "drop_path_rate": 0.0}
     config = Florence2Config(
         text_config=text.to_dict(), vision_config=vision, image_token_id=tokenizer.convert_tokens_to_ids("<image>")

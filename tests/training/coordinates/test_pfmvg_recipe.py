@@ -27,7 +27,11 @@ def test_values_of_the_paper():
 def test_a_recipe_comes_back_from_json_and_refuses_what_it_does_not_know():
     recipe = PfmvgRecipe(name="x")
     assert PfmvgRecipe.model_validate_json(recipe.model_dump_json()) == recipe
-    for wrong in ({"flip": True}, {"grounding": {"lr": 1e-5, "last_lr": 1e-4}}, {"projection": False, "base": {"id": "b", "lora": None}}):
+    for wrong in (
+        {"flip": True},
+        {"grounding": {"lr": 1e-5, "last_lr": 1e-4}},
+        {"projection": False, "base": {"id": "b", "lora": None}},
+    ):
         with pytest.raises(ValueError, match=r"Extra|falls|neither"):
             PfmvgRecipe.model_validate(wrong)
 
