@@ -94,7 +94,7 @@ class Stage:
         self.loaded.vlm.train()
         loss = answer_loss(self.loaded.vlm, batch)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         clip_grad_norm_(self.parameters.values(), self.part.clip)
         self.optimizer.step()
         self.step += 1
