@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from knowmvg.nn.backbones.cache import roomy_cache
 from knowmvg.nn.backbones.family import FAMILIES, Family
 from knowmvg.nn.backbones.generation import Chooser, greedy, greedy_shared
 from knowmvg.nn.backbones.rows import TokenRows
@@ -214,7 +215,7 @@ class Backbone(nn.Module):
 
     def empty_cache(self) -> DynamicCache:
         """Keys and values of nothing yet."""
-        return DynamicCache(config=self.model.config.get_text_config())
+        return roomy_cache(self.model.config.get_text_config())
 
     @property
     def slides(self) -> bool:

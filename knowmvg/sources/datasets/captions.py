@@ -66,9 +66,7 @@ def open_roco(places: Places, options: Mapping[str, str]) -> Captions:
 def open_imageclef(places: Places, options: Mapping[str, str]) -> Captions:
     """The reader of ImageCLEFmedical Caption 2022 in ``--root``. Raises ``ManifestError`` where it is not there."""
     images = places.images or places.root
-    tables = [
-        _Table(places.root / name, split, images / folder) for name, (folder, split) in _CLEF_TABLES.items()
-    ]
+    tables = [_Table(places.root / name, split, images / folder) for name, (folder, split) in _CLEF_TABLES.items()]
     facts = DatasetFacts(
         name="ImageCLEFmedical Caption 2022",
         version="2022",
