@@ -7,9 +7,9 @@ codec in use; ``codec_worst_bins`` is the greatest error of any coordinate in bi
 longer (``codec_worst_bins_floor`` for the published truncation, which is allowed a whole bin, and
 ``codec_worst_bins_far_edge`` where a family has no number for the far edge), ``codec_lost`` how many boxes did not
 come back. ``valid_rate_*``: answers of models with random weights to ``phrases`` phrases that parse, held to the
-grammar and free. ``eight_phrases_ratio``: processor time of eight phrases on one image over that of one, on one core, of a model of the
-real LLaVA class with random weights, sized so that the prefix counts (``prefix_tokens``); ``image_encoded`` and
-``prefix_read`` count how often each was run for the eight.
+grammar and free. ``eight_phrases_ratio``: processor time of eight phrases on one image over one's, on one core, of a
+model of the real LLaVA class with random weights, sized so that the prefix counts (``prefix_tokens``);
+``image_encoded`` and ``prefix_read`` count how often each was run for the eight.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Images with captions and without boxes, for stage 1 of PFMVG: ROCO and ImageCLEFmedical Caption 2022.
 
 ROCO (Pelka et al., LABELS 2018; github.com/razorx89/roco-dataset): ``data/SPLIT/radiology/captions.txt`` has a line
-``ROCO_00001<tab> caption`` for each image; ``dlinks.txt``, or ``dlinks_*.txt``, beside it names the image file last in a
-line that begins with the same identifier, which ``scripts/fetch.py`` stores as ``images/PMCID_NAME``; copies of others
-have ``images/ROCO_00001.jpg``. ImageCLEFmedical Caption 2022 (imageclef.org/2022/medical/caption):
+``ROCO_00001<tab> caption`` for each image; ``dlinks.txt``, or ``dlinks_*.txt``, beside it names the image file last
+in a line that begins with the same identifier, which ``scripts/fetch.py`` stores as ``images/PMCID_NAME``; copies of
+others have ``images/ROCO_00001.jpg``. ImageCLEFmedical Caption 2022 (imageclef.org/2022/medical/caption):
 ``caption_prediction_train.csv`` and ``caption_prediction_valid.csv`` with the columns ``ID`` and ``caption``, images in
 ``train/`` and ``valid/``; that they are divided by tabs and images end in ``.jpg`` is as participants' code has it and
 was not seen.
@@ -45,7 +45,7 @@ class _Table:
 
 
 def open_roco(places: Places, options: Mapping[str, str]) -> Captions:
-    """The reader of ROCO's repository in ``--root``, its images fetched. Raises ``ManifestError`` where it is not there."""
+    """The reader of ROCO's repository in ``--root``. Raises ``ManifestError`` where it is not there."""
     kind = choice(options, "kind", ("radiology", "non-radiology"))
     root = places.root / "data" if (places.root / "data").is_dir() else places.root
     tables = [

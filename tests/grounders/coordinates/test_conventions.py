@@ -1,4 +1,4 @@
-"""Each family's convention: answers as its documentation writes them, and where they lie in the file, worked out by hand.
+"""Each family's convention: answers as its documentation writes them, and where they lie, worked out by hand.
 
 The image is 2000 wide and 1000 high. Letterboxed into a square, its height takes the middle half: half a side of the
 square is 1000 pixels of the image, and y begins at a quarter.

@@ -1,4 +1,4 @@
-"""A stage of PFMVG on a tiny model of the real class: it learns, stops and goes on, and both stages follow each other."""
+"""A stage of PFMVG on a tiny model of the real class: it learns, stops and goes on."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def test_a_stage_that_was_stopped_goes_on_as_if_it_had_not(folder):
 def test_every_item_is_taken_once_an_epoch(folder):
     made = stage(model(folder), CosinePart(epochs=2, batch=3, lr=1e-3, last_lr=1e-3))
     chosen = []
-    for made.step in range(made.steps):
+    for step in range(made.steps):
+        made.step = step
         chosen.append(made._chosen())
     assert [len(row) for row in chosen] == [3, 1, 3, 1]
     assert sorted(chosen[0] + chosen[1]) == sorted(chosen[2] + chosen[3]) == [0, 1, 2, 3]
