@@ -16,6 +16,9 @@ class RoomyLayer(DynamicLayer):
     The published layer concatenates at every step, which copies the whole prefix for every row and every token.
     """
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self._buffers: dict[str, Tensor] = {}
