@@ -45,6 +45,8 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/data.py recipes/demo.yaml
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --out results/evaluation
 	$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --phrases both --out results/evaluation-both
+	for kind in drawn attention; do \
+		$(BIN)/knowmvg evaluate $(MODEL) --data data/phantom --split val --limit 100 --maps $$kind --out results/maps-$$kind || exit 1; done
 	$(BIN)/python benchmarks/ground.py --model $(MODEL) --json results/ground.json
 	$(BIN)/python benchmarks/phantom.py --json results/phantom.json
 	$(BIN)/python benchmarks/images.py --json results/images.json
@@ -57,6 +59,8 @@ figures: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/knowledge.py --json results/knowledge.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/umls.py --json results/umls.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prepare.py --json results/prepare.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/readers.py --json results/readers.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/near_images.py --data data/phantom --json results/near_images.json
 	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.

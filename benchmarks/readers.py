@@ -1,9 +1,10 @@
-"""How fast and in how much memory scattered rows are read: ``python benchmarks/readers.py SOURCE --rows N``.
+"""How fast and in how much memory scattered rows are read: ``python benchmarks/readers.py [SOURCE --rows N]``.
 
 ``csv`` reads N boxes of three an image on average, in random order; ``medical-diff-vqa`` reads N questions, some four
 an image, of which 1,047 have boxes in MS-CXR. Tables are made on the spot, in the published layouts and without
 anyone's data. Printed as JSON: rows in, studies out, ``processor_seconds`` and ``peak_mb``, the process's largest
-resident memory in MiB. Run it for a twentieth of the rows too: the memory must be the same.
+resident memory in MiB. Without a source both are read, each with few rows and with many, in a process of its own: the
+memory must be the same.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import hashlib
 import json
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from knowmvg.sources.datasets import open_reader
 from knowmvg.sources.datasets.reader import DatasetReader, Places
@@ -30,19 +33,41 @@ QUESTIONS_AN_IMAGE = 4
 
 
 def main() -> None:
-    """Make the tables, read them, print the figures."""
+    """Measure one source, or all of ``SIZES``; print the figures and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", choices=sorted(SOURCES))
+    parser.add_argument("source", choices=sorted(SOURCES), nargs="?")
     parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
+    if args.source is not None:
+        found = [measured(args.source, args.rows)]
+    else:
+        found = [_apart(source, rows) for source, sizes in SIZES.items() for rows in sizes]
+    for figures in found:
+        print(json.dumps(figures))
+    if args.json is not None:
+        partial = args.json.with_name(args.json.name + ".partial")
+        partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        partial.replace(args.json)
+
+
+def _apart(source: str, rows: int) -> dict[str, Any]:
+    """The figures of a process that reads this alone, as its peak of memory has to be its own."""
+    command = [sys.executable, __file__, source, "--rows", str(rows)]
+    figures: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
+
+
+def measured(source: str, rows: int) -> dict[str, Any]:
+    """Make the tables of a source, read them, and say how long it took."""
     with tempfile.TemporaryDirectory() as folder:
-        reader = SOURCES[args.source](Path(folder), args.rows)
+        reader = SOURCES[source](Path(folder), rows)
         start = time.process_time()
         studies = sum(isinstance(item, StudyRow) for item in reader.read())
         seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-    figures = {"rows": args.rows, "studies": studies, "processor_seconds": round(seconds, 1), "peak_mb": round(peak)}
-    print(json.dumps({"source": args.source, **figures}))
+    figures = {"rows": rows, "studies": studies, "processor_seconds": round(seconds, 1), "peak_mb": round(peak)}
+    return {"source": source, **figures}
 
 
 def boxes(root: Path, rows: int) -> DatasetReader:
@@ -88,6 +113,7 @@ def questions(root: Path, rows: int) -> DatasetReader:
 
 
 SOURCES: dict[str, Callable[[Path, int], DatasetReader]] = {"csv": boxes, "medical-diff-vqa": questions}
+SIZES = {"csv": (20_000, 400_000), "medical-diff-vqa": (20_000, 700_703)}  # the last: all questions of the release
 
 
 def _boxed(number: int) -> tuple[str, str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Grounding, Phrase, Study
+
+ReportReader: TypeAlias = Callable[[str], Sequence[Phrase]]
+"""A report to its diagnostic phrases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,15 @@ class MapGrounder(Grounder, Protocol):
 
     def with_maps(self) -> Grounder:
         """The same grounder as it answers with ``Evidence.maps``, one of each kind a phrase; it stays as it is."""
+        ...
+
+
+@runtime_checkable
+class ReadingGrounder(Grounder, Protocol):
+    """A grounder that names no phrases itself: its ``ground`` places those that a reader of reports names."""
+
+    def with_reader(self, reader: ReportReader) -> Grounder:
+        """The same grounder with a reader; it stays as it is."""
         ...
 
 

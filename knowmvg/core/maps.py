@@ -22,11 +22,23 @@ class MapKind(StrEnum):
     ``attention``: the softmax weights with which the decoder's box token reads the image tokens in its last attention,
     averaged over heads and boxes, as shares of the highest.
     ``frozen``: the mask of equation 13, which the frozen mask decoder draws for the global branch.
+
+    Of a diffusion model (docs/diffusion.md):
+    ``heat``: the map that the boxes are read from, as a share of its range.
+    ``cross_attention``: its cross-attention to the content words, as a share of its range, before biases are merged.
+    ``image_bias``: where the first token looks in the noised image, as shares of the highest weight.
+    ``text_bias``: where the content words look without image, as shares of the highest weight.
+    ``noise_difference``: how much the phrase changes the predicted noise, as shares of the highest norm.
     """
 
     DRAWN = "drawn"
     ATTENTION = "attention"
     FROZEN = "frozen"
+    HEAT = "heat"
+    CROSS_ATTENTION = "cross_attention"
+    IMAGE_BIAS = "image_bias"
+    TEXT_BIAS = "text_bias"
+    NOISE_DIFFERENCE = "noise_difference"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,25 +12,28 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Grounder
 
 FORMAT = "knowmvg.grounder/1"
 SYSTEMS = {
     "coordinates": "knowmvg.grounders.coordinates.store",
+    "diffusion": "knowmvg.grounders.diffusion.store",
     "prompted": "knowmvg.grounders.prompted.store",
 }
 """The module of each system, with ``load(folder, device)`` and ``files_of(folder)``; imported when a folder asks."""
 LARGEST = 16 * 2**20  # bytes of config.json
 
 
-def load_grounder(folder: Path, device: str = "cpu") -> Grounder:
-    """Read a grounder.
+def load_grounder(folder: Path, device: str | None = None) -> Grounder:
+    """Read a grounder onto ``device``; without one, onto a GPU where torch sees one.
 
     Raises ``ModelError`` for a folder that is missing, incomplete, damaged, of another version or system.
     """
     load: Callable[[Path, str], Grounder] = _system(folder).load
-    return load(folder, device)
+    return load(folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def fingerprint(folder: Path) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowmvg.core.grounder import Grounder
+from knowmvg.inference.loading import able_to_name, load_grounder
 from knowmvg.sources.texts.endpoint.client import Patience
 from knowmvg.sources.texts.endpoint.guard import Endpoint
 from knowmvg.sources.texts.endpoint.pictures import PictureQuestion, open_picture_asker
@@ -38,9 +39,7 @@ def load_model(name: str | Path, device: str = "cpu") -> Grounder:
     if is_chat_model(str(name)):
         from knowmvg.grounders.coordinates.load import load_chat_model  # transformers takes seconds to import
 
-        return load_chat_model(str(name), device)
-    from knowmvg.grounders.store import load_grounder
-
+        return able_to_name(load_chat_model(str(name), device))
     return load_grounder(Path(name))
 
 
@@ -63,8 +62,10 @@ def remote_grounder(remote: Remote) -> Iterator[Grounder]:
     from knowmvg.grounders.coordinates.remote import RemoteGrounder
 
     with open_picture_asker(remote.endpoint, remote.cache, remote.patience, remote.connections, remote.budget) as asker:
-        yield RemoteGrounder(
-            lambda questions: asker([PictureQuestion(*question) for question in questions]),
-            CoordinatesConfig.of(REMOTE),
-            remote.endpoint.model,
+        yield able_to_name(
+            RemoteGrounder(
+                lambda questions: asker([PictureQuestion(*question) for question in questions]),
+                CoordinatesConfig.of(REMOTE),
+                remote.endpoint.model,
+            )
         )

@@ -14,7 +14,8 @@ from knowmvg.inference.drawing import colour, numbered
 
 FOLDER, OVERLAY = "maps", "overlay-maps.png"
 OPACITY = 0.6
-SHOWN = (MapKind.DRAWN, MapKind.FROZEN, MapKind.ATTENTION)  # the first that a phrase has is laid over the radiograph
+# the first that a phrase has is laid over the radiograph
+SHOWN = (MapKind.DRAWN, MapKind.HEAT, MapKind.FROZEN, MapKind.ATTENTION)
 
 
 def with_map_files(grounding: Grounding) -> tuple[Grounding, dict[str, bytes]]:

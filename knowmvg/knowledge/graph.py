@@ -206,6 +206,7 @@ def load_graph(path: Path | str) -> KnowledgeGraph:
             raise KnowledgeError(f"{expected} of at most {MAX_BYTES} bytes", f"{size} bytes at {path}", todo)
         return KnowledgeGraph.model_validate_json(path.read_bytes())
     except OSError as error:
+        todo = "Check the path; `knowmvg kg build` writes a graph."
         raise KnowledgeError(expected, f"{error.strerror} at {path}", todo) from error
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]

@@ -40,7 +40,7 @@ def inspect_term(term: str, atlas: Atlas, graph: KnowledgeGraph | None = None) -
         about = None if zone is None else _of_zone(zone.name, atlas)
     nodes = () if graph is None else tuple(_nodes(term, entry, graph))
     if about is None and not nodes:
-        near = get_close_matches(" ".join(words_of(term)), _names(atlas, graph), n=3)
+        near = get_close_matches(" ".join(words_of(term)), dict.fromkeys(_names(atlas, graph)), n=3)
         hint = f"Similar: {', '.join(near)}." if near else "Add it to an atlas of your own: `knowmvg kg atlas`."
         raise KnowledgeError("a term that the atlas or the graph knows", repr(term[:80]), hint)
     return Known(term, about, nodes)

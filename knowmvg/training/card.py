@@ -24,16 +24,26 @@ STAGES = {
     "segmenter": "image encoder and mask decoder",
     "features": "caching features",
     "train": "grounding",
+    "text": "text encoder",
+    "images": "reading images",
+    "autoencoder": "image autoencoder",
+    "latents": "caching latents",
 }
 PROTOCOLS = {
     "teacher_forced": "The phrases are given, as in the papers of this lineage; only the boxes are scored.",
     "phrase_given": "The phrases are given, their numbers of boxes are not; a phrase without a box scores 0.",
     "generate": "The model names the phrases itself; one that it does not name scores 0.",
 }
-INTRODUCTION = f"""A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest
+INTRODUCTIONS = {
+    "prompted": """A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest
 radiograph and its report go in; the report's diagnostic phrases come out, with boxes on the image.
-
-**{DISCLAIMER}**
+""",
+    "diffusion": """A latent diffusion model of chest radiographs that is read as Generate to Ground
+([arXiv 2507.12236](https://arxiv.org/abs/2507.12236)) reads one: a radiograph and the diagnostic phrases of its report
+go in; boxes of the phrases come out. It was trained on images and reports, without boxes.
+""",
+}
+USE = f"""**{DISCLAIMER}**
 
 ## Intended use
 
@@ -99,7 +109,8 @@ def card(facts: dict[str, Any], metrics: dict[str, Any], *, simulated: bool) -> 
     recipe = facts["recipe"]
     blocks = [
         f"# {recipe['name']}\n",
-        INTRODUCTION,
+        INTRODUCTIONS[recipe.get("system", "prompted")],
+        USE,
         _figures(metrics),
         _data(facts, simulated),
         _training(facts),
@@ -165,11 +176,11 @@ def _data(facts: dict[str, Any], simulated: bool) -> str:
 
 
 def _training(facts: dict[str, Any]) -> str:
-    recipe, threads = facts["recipe"], facts["threads"]
+    recipe = facts["recipe"]
     seconds = {name: float(value) for name, value in facts["seconds"].items()}
     lines = ["## Training", "", "```bash", "knowmvg train recipe.yaml  # the resolved recipe of the run", "```", ""]
     lines += [
-        f"Seed {recipe['seed']}, {threads} thread{'s' if threads != 1 else ''}, on whatever else ran beside it.",
+        f"Seed {recipe['seed']}, {_hardware(facts)}, on whatever else ran beside it.",
         "",
     ]
     lines += [_line(["stage", "minutes"]), _line(["---", "---"])]
@@ -178,6 +189,11 @@ def _training(facts: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines += [f"Versions: {versions}; source {facts.get('git') or 'unknown'}.", ""]
     return "\n".join(lines)
+
+
+def _hardware(facts: dict[str, Any]) -> str:
+    threads, device = facts["threads"], facts.get("device", "cpu")
+    return f"{threads} thread{'s' if threads != 1 else ''}" if device == "cpu" else str(device)
 
 
 def _line(cells: list[str]) -> str:

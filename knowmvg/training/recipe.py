@@ -15,11 +15,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.recipe_file import read_values
 from knowmvg.training.recipe_parts import RunPart
 
-SYSTEMS: dict[str, type[RunPart]] = {"prompted": Recipe}
+SYSTEMS: dict[str, type[RunPart]] = {"prompted": Recipe, "diffusion": DiffusionRecipe}
 """The recipe of each grounding system, by what its key `system` says."""
 
 R = TypeVar("R", bound=RunPart)

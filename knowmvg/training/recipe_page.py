@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from knowmvg.grounders.prompted.objective import TERMS
-from knowmvg.training.recipe import sections
+from knowmvg.training.recipe import SYSTEMS, sections
 from knowmvg.training.recipe_parts import Schedule
 
 INTRODUCTION = """# Recipes
@@ -35,19 +35,33 @@ depend on, and shared under `runs/parts`. Keys that are marked **required** have
 """
 
 
+HEADINGS = {
+    "prompted": "KnowMVG, its ablation rows and LISA; `system` may be left out.",
+    "diffusion": "Generate to Ground and its relatives: [diffusion.md](diffusion.md#training).",
+}
+
+
 def page() -> str:
-    """The page as the text of its file."""
-    blocks, told = [INTRODUCTION], False
-    for name, part in sections():
-        if part is not Schedule:
-            blocks.append(_section(f"`{name}`" if name else "Top level", part))
-        elif not told:
-            told = True
-            where = ", ".join(f"`{n}`" for n, other in sections() if other is Schedule)
-            blocks.append(_section(f"Schedules: {where}", part))
-    terms = ", ".join(f"`{term}`" for term in TERMS)
-    blocks.append(f"## Loss terms\n\n{terms}. [deviations.md](deviations.md) says which equation each belongs to.\n")
+    """The page as the text of its file; a section that several systems have is told once."""
+    blocks, told = [INTRODUCTION], set[type[BaseModel]]()
+    for system, recipe in SYSTEMS.items():
+        blocks.append(f"# System `{system}`\n\n{HEADINGS[system]}\n")
+        for name, part in sections(recipe):
+            if part not in told:
+                blocks.append(_section(_title(name, part), part))
+            told.add(part)
+        if system == "prompted":
+            terms = ", ".join(f"`{term}`" for term in TERMS)
+            says = "[deviations.md](deviations.md) says which equation each belongs to."
+            blocks.append(f"## Loss terms\n\n{terms}. {says}\n")
     return "\n".join(blocks)
+
+
+def _title(name: str, part: type[BaseModel]) -> str:
+    if part is not Schedule:
+        return f"`{name}`" if name else "Top level"
+    where = dict.fromkeys(n for recipe in SYSTEMS.values() for n, other in sections(recipe) if other is Schedule)
+    return f"Schedules: {', '.join(f'`{n}`' for n in where)}"
 
 
 def write_page(path: Path) -> None:
@@ -59,6 +73,8 @@ def write_page(path: Path) -> None:
 
 
 def _section(title: str, part: type[BaseModel]) -> str:
+    if not any(field.description for field in part.model_fields.values()):
+        return f"## {title}\n\n{(part.__doc__ or '').strip().splitlines()[0]}\n"  # told on a page of its own
     rows = [_row(field.alias or name, field) for name, field in part.model_fields.items() if not _is_section(field)]
     lines = [f"## {title}", "", (part.__doc__ or "").strip(), ""]
     return "\n".join([*lines, "| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n"

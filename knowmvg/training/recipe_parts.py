@@ -55,7 +55,30 @@ class Schedule(Part):
     validate_: int = Field(default=0, ge=0, alias="validate")
     """steps between validations, each with a checkpoint, of which the best is kept (0: none); read by `train` alone"""
     accumulate: int = Field(default=1, ge=1)
-    """batches whose gradients make one step"""
+    """batches whose gradients make one step, of all processes together; in `train` a multiple of their number"""
+
+
+class MachinePart(Part):
+    """What a run is computed on (docs/training.md); what it learns is the same but for rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is the GPU where there is one; under torchrun each process takes its own"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """arithmetic of `train`: single precision, or bfloat16 (autocast) in all but the decoding of boxes and the losses.
+    For GPUs that have it: most CPUs are slower with it. Shared parts are always made in single precision"""
+    deepspeed: Path | None = None
+    """a DeepSpeed configuration for `train`, such as `recipes/deepspeed/zero2.json`; needs the extra `deepspeed`"""
+    workers: int = Field(default=0, ge=0, le=64)
+    """processes that make batches beside the one that trains, and threads that read images for the feature cache; 0
+    leaves both to the process itself"""
+    report_to: tuple[str, ...] = ("tensorboard",)
+    """who is told the losses: names that transformers.Trainer knows (`tensorboard`, `wandb`, `mlflow` ...), or none"""
+    cache: Path | None = None
+    """folder of frozen features, which any number of runs share; null is `frozen` among the parts of the runs"""
+
+    def shared(self) -> MachinePart:
+        """The machine as shared parts are made on it: the same weights, whatever run makes them."""
+        return self.model_copy(update={"precision": "fp32", "deepspeed": None})
 
 
 class RunPart(Part):
@@ -67,4 +90,5 @@ class RunPart(Part):
     """of the run's own weights and draws"""
     threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves it to torch"""
+    machine: MachinePart = MachinePart()
     data: DataPart = DataPart()

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import distributed
 
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
+from knowmvg.training.hardware import described, processes
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.run import train_prompted
 from knowmvg.training.recipe import read_recipe, write_recipe
@@ -31,8 +34,25 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
         torch.set_num_threads(recipe.threads)
     folder = runs / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    write_recipe(recipe, folder / "recipe.yaml")
-    assert isinstance(recipe, Recipe)  # the one system so far
-    train_prompted(recipe, folder, runs / "parts", report)
+    if processes().main:
+        write_recipe(recipe, folder / "recipe.yaml")
+    else:
+        report = _silent
+    report(f"machine: {described(recipe.machine)}")
+    try:
+        if isinstance(recipe, DiffusionRecipe):
+            from knowmvg.training.diffusion.run import train_diffusion  # diffusers takes seconds to import
+
+            train_diffusion(recipe, folder, runs / "parts", report)
+        else:
+            assert isinstance(recipe, Recipe)  # the other system
+            train_prompted(recipe, folder, runs / "parts", report)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
     report(f"saved {folder / 'model'}")
     return folder
+
+
+def _silent(line: str) -> None:
+    """The report of every process but the main one."""

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from knowmvg.grounders.versions import software_versions
+from knowmvg.training.hardware import described, processes
 from knowmvg.training.recipe_parts import RunPart
 
 SECONDS = "seconds.json"
@@ -28,9 +29,10 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
     try:
         yield
     finally:
-        seconds = seconds_of(folder)
-        seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 1)
-        write_json(folder / SECONDS, seconds)
+        if processes().main:
+            seconds = seconds_of(folder)
+            seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 1)
+            write_json(folder / SECONDS, seconds)
 
 
 def seconds_of(folder: Path) -> dict[str, float]:
@@ -61,6 +63,7 @@ def common_facts(recipe: RunPart, data_fingerprint: str, seconds: dict[str, floa
         "data_fingerprint": data_fingerprint,
         "seconds": seconds,
         "threads": torch.get_num_threads(),
+        "machine": described(recipe.machine),
         "versions": software_versions(),
         "git": git_hash(),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
+from knowmvg.training.hardware import made_once
 from knowmvg.training.leaks import refuse_leaks
 from knowmvg.training.recipe_parts import DataPart
 
@@ -33,7 +34,9 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
         ManifestError: a split is empty.
         LeakError: patients or images are in two splits, and the recipe does not allow it.
     """
-    if not (data.folder / "manifest.jsonl").is_file():
+    lock = data.folder.with_name(f".{data.folder.name}.lock")
+
+    def simulate() -> None:
         report(f"data: simulating {data.studies} studies into {data.folder}")
         write_dataset(
             data.folder,
@@ -43,8 +46,11 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
             splits=data.splits,
             progress=_every(report, 1000),
         )
+
+    made_once(data.folder / "manifest.jsonl", simulate, lock)
     studies = divided(data.folder, validation_studies)
     kept = parts / f"leaks-{studies.fingerprint[:12]}.json"
+    made_once(kept, lambda: refuse_leaks(data.folder, kept, lambda _: None, allowed=True), lock)
     refuse_leaks(data.folder, kept, report, allowed=data.allow_leaks)
     return studies
 

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import TrainingArguments
 
-from knowmvg.training.recipe_parts import Schedule
+from knowmvg.core.errors import OutputError, RecipeError
+from knowmvg.sources.whole_files import whole_file
+from knowmvg.training.callbacks import AfterStep, CleanStop, Narrator, Report
+from knowmvg.training.checkpoints import WholeCheckpoints, checkpoints
+from knowmvg.training.deepspeed import checked
+from knowmvg.training.hardware import batches_a_process, device_of, processes
+from knowmvg.training.recipe_parts import MachinePart, Schedule
 
 Validate = Callable[[nn.Module], dict[str, float]]
-Report = Callable[[str], None]
+HOURS = 3600  # that processes wait for each other, in seconds
 
 
 class Stopped(Exception):
     """Training was interrupted and has saved a checkpoint to go on from."""
 
 
-class _Terms(Trainer):
+class _Terms(WholeCheckpoints):
     """Sums the model's named loss terms with the recipe's weights and logs each of them."""
 
     def __init__(self, *args: Any, weights: Mapping[str, float], check: Validate | None, **kwargs: Any) -> None:
@@ -37,7 +41,8 @@ class _Terms(Trainer):
         self.check = check
         self.model_accepts_loss_kwargs = False
         self.control: Any
-        self._seen: dict[str, list[float]] = {}
+        self._seen: list[dict[str, Tensor]] = []
+        self._sums: dict[str, tuple[float, int]] = {}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """The data sets of this package come in random order already, and draw neighbours together."""
@@ -47,18 +52,50 @@ class _Terms(Trainer):
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         terms: dict[str, Tensor] = model(**inputs)
-        total = torch.stack([self.weights[name] * terms[name] for name in terms if self.weights.get(name)]).sum()
+        total = torch.stack([self.weights[n] * terms[n].float() for n in terms if self.weights.get(n)]).sum()
         if not bool(torch.isfinite(total)):
             raise FloatingPointError(f"the loss is not finite: { {k: float(v.detach()) for k, v in terms.items()} }")
-        for name, value in terms.items():
-            self._seen.setdefault(name, []).append(float(value.detach()))
+        self._seen.append({"": total.detach(), **{name: value.detach() for name, value in terms.items()}})
         return (total, terms) if return_outputs else total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        logs = dict(logs)
-        logs.update({f"loss_{name}": sum(values) / len(values) for name, values in self._seen.items()})
-        self._seen.clear()
+        if "loss" in logs:  # the mean since the last log, as the terms are, also where a run was broken off between
+            terms = self._means()
+            logs = {**logs, "loss": terms.pop(""), **{f"loss_{name}": value for name, value in terms.items()}}
         super().log(logs, start_time)
+
+    def _added(self) -> dict[str, tuple[float, int]]:
+        """Sum and number of each term since the last log, in this process."""
+        for terms in self._seen:
+            for name, value in terms.items():
+                total, count = self._sums.get(name, (0.0, 0))
+                self._sums[name] = total + float(value), count + 1
+        self._seen.clear()
+        return self._sums
+
+    def _means(self) -> dict[str, float]:
+        """The mean of each term since the last log, over the batches of all processes that had it."""
+        everywhere: list[Any] = [self._added()]
+        if distributed.is_initialized():  # they need not have the same terms: a batch may be without a box
+            everywhere = [None] * distributed.get_world_size()
+            distributed.all_gather_object(everywhere, self._added())
+        self._sums = {}
+        names = dict.fromkeys(name for part in everywhere for name in part)
+        found = {name: [part[name] for part in everywhere if name in part] for name in names}
+        return {name: sum(t for t, _ in parts) / sum(c for _, c in parts) for name, parts in found.items()}
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Beside the random states: what the next log is to add to."""
+        super()._save_rng_state(output_dir)
+        path = Path(output_dir) / f"terms-{self.args.process_index}.json"
+        path.write_text(json.dumps(self._added()), encoding="utf-8")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        path = Path(checkpoint or "") / f"terms-{self.args.process_index}.json"
+        if checkpoint is not None and path.is_file():
+            sums = json.loads(path.read_text(encoding="utf-8"))
+            self._sums = {name: (total, count) for name, (total, count) in sums.items()}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         assert self.check is not None
@@ -68,58 +105,6 @@ class _Terms(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-class _Narrator(TrainerCallback):
-    """One line every so many steps: step, loss, pace and what is left."""
-
-    def __init__(self, stage: str, report: Report) -> None:
-        self.stage, self.report, self.started, self.first = stage, report, time.monotonic(), 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.started, self.first = time.monotonic(), state.global_step
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        logs = logs or {}
-        done = state.global_step - self.first
-        pace = (time.monotonic() - self.started) / max(done, 1)
-        left = pace * (state.max_steps - state.global_step) / 60
-        shown = {k: v for k, v in logs.items() if k.startswith(("loss", "eval_")) and isinstance(v, float)}
-        terms = "  ".join(f"{k.removeprefix('loss_')} {v:.4f}" for k, v in shown.items())
-        if terms:
-            self.report(
-                f"{self.stage} {state.global_step}/{state.max_steps}  {terms}  {pace:.2f} s/step, {left:.1f} min left"
-            )
-
-
-class _CleanStop(TrainerCallback):
-    """The first interrupt saves a checkpoint and stops; a second one is the system's usual."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if self.asked:
-            control.should_save = control.should_training_stop = True
-        return control
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._restore()
 
 
 def fit(
@@ -135,77 +120,141 @@ def fit(
     report: Report,
     validate: Validate | None = None,
     best: str | None = None,
+    machine: MachinePart | None = None,
+    after_step: Callable[[], None] | None = None,
+    beta2: float = 0.98,
 ) -> dict[str, float]:
     """Train ``task`` in place; ``task(**collated)`` gives named loss terms.
 
-    Checkpoints (model, optimizer, schedule, random states) go to ``folder/checkpoint-<step>``; a run that finds one
-    goes on from it and sees the same batches in the same order as an unbroken run. TensorBoard events go to
+    Checkpoints (what is trained, optimizer, schedule, random states) go to ``folder/checkpoint-<step>``; a run that
+    finds one goes on from it and sees the same batches in the same order as an unbroken run. TensorBoard events go to
     ``folder/logs``. With ``validate`` the checkpoint with the highest ``best`` metric is loaded at the end.
+
+    Of several processes each takes its share of the ``schedule.accumulate`` batches of a step, so that their number
+    changes no step; the main one alone writes.
+
+    ``after_step`` is called after every optimizer step; what it changes in the task's state is in the checkpoint of
+    that step. ``beta2`` is AdamW's.
 
     Returns facts about the stage: seconds in this process, steps.
 
     Raises:
         Stopped: interrupted; a checkpoint was saved.
         FloatingPointError: a loss became infinite or NaN.
+        RecipeError: a machine that is not there, or processes that cannot share a step.
+        OutputError: a checkpoint cannot be written; the one before it is whole.
     """
+    machine = machine or MachinePart()
     folder.mkdir(parents=True, exist_ok=True)
     checks = validate is not None and schedule.validate_ > 0
-    every = schedule.validate_ if checks else schedule.checkpoint
+    arguments = _arguments(schedule, folder, seed, machine, stage, f"eval_{best}" if checks else None, beta2)
+    hook = task.register_forward_hook(_unweighted_apart(weights))
+    stop = CleanStop()
+    with _known_reporters(machine):
+        trainer = _Terms(
+            model=task,
+            args=arguments,
+            data_collator=collate,
+            train_dataset=dataset,
+            eval_dataset=dataset if checks else None,
+            callbacks=[*([AfterStep(after_step)] if after_step else []), Narrator(stage, report), stop],
+            weights=weights,
+            check=validate,
+        )
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ == "PrinterCallback":
+            trainer.remove_callback(callback)
+    started = time.monotonic()
+    last = checkpoints(folder)
+    if last:
+        report(f"{stage}: going on from {last[-1].name}")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)  # accelerate's
+            trainer.train(resume_from_checkpoint=str(last[-1]) if last else None)
+    except OSError as error:
+        todo = "Make room and train again: the same command goes on from the last checkpoint."
+        raise OutputError(
+            f"a folder to write in for {stage}", f"{error.strerror or error} in {folder}", todo
+        ) from error
+    finally:
+        hook.remove()
+    if stop.asked:
+        raise Stopped(f"{stage} stopped at step {trainer.state.global_step}; the same command goes on from there")
+    if processes().main:
+        history = [e for e in trainer.state.log_history if "loss" in e or any(k.startswith("eval_") for k in e)]
+        with whole_file(folder / "history.json") as stream:
+            stream.write(json.dumps(history, indent=1) + "\n")
+    return {"seconds": time.monotonic() - started, "steps": float(trainer.state.global_step)}
+
+
+def _arguments(
+    schedule: Schedule, folder: Path, seed: int, machine: MachinePart, stage: str, metric: str | None, beta2: float
+) -> TrainingArguments:
+    device = device_of(machine)
+    key = stage if stage == "train" else f"{stage}.schedule"
+    accumulate = batches_a_process(schedule, key)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "logs")
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,
         per_device_train_batch_size=schedule.batch,
-        gradient_accumulation_steps=schedule.accumulate,
+        gradient_accumulation_steps=accumulate,
         learning_rate=schedule.lr,
         weight_decay=schedule.weight_decay,
-        adam_beta2=0.98,
+        adam_beta2=beta2,
         max_grad_norm=schedule.clip,
         warmup_steps=min(schedule.warmup, schedule.steps // 2),
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(schedule.decay, schedule.decay),
         logging_steps=max(1, min(50, schedule.steps // 4)),
-        save_steps=every,
-        save_total_limit=2,
-        eval_strategy="steps" if checks else "no",
-        eval_steps=schedule.validate_ if checks else None,
-        load_best_model_at_end=checks,
-        metric_for_best_model=f"eval_{best}" if checks else None,
-        greater_is_better=True if checks else None,
+        save_steps=schedule.validate_ if metric else schedule.checkpoint,
+        eval_strategy="steps" if metric else "no",
+        eval_steps=schedule.validate_ if metric else None,
+        load_best_model_at_end=metric is not None,
+        metric_for_best_model=metric,
+        greater_is_better=True if metric else None,
         seed=seed,
         data_seed=seed,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        use_cpu=device.type == "cpu",
+        bf16=machine.precision == "bf16" and machine.deepspeed is None,
         remove_unused_columns=False,
         label_names=[],
-        report_to=["tensorboard"],
+        report_to=list(machine.report_to),
         disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
+        dataloader_num_workers=machine.workers,
+        dataloader_persistent_workers=machine.workers > 0,
+        dataloader_pin_memory=device.type == "cuda",
         average_tokens_across_devices=False,
+        ddp_broadcast_buffers=False,
+        ddp_timeout=12 * HOURS,
+        deepspeed=checked(machine),
     )
-    stop = _CleanStop()
-    trainer = _Terms(
-        model=task,
-        args=arguments,
-        data_collator=collate,
-        train_dataset=dataset,
-        eval_dataset=dataset if checks else None,
-        callbacks=[_Narrator(stage, report), stop],
-        weights=weights,
-        check=validate,
-    )
-    for callback in list(trainer.callback_handler.callbacks):
-        if type(callback).__name__ == "PrinterCallback":
-            trainer.remove_callback(callback)
-    started = time.monotonic()
-    last = get_last_checkpoint(str(folder))
-    if last is not None:
-        report(f"{stage}: going on from {Path(last).name}")
-    trainer.train(resume_from_checkpoint=last)
-    if stop.asked:
-        raise Stopped(f"{stage} stopped at step {trainer.state.global_step}; the same command goes on from there")
-    history = [
-        entry for entry in trainer.state.log_history if "loss" in entry or any(k.startswith("eval_") for k in entry)
-    ]
-    (folder / "history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
-    return {"seconds": time.monotonic() - started, "steps": float(trainer.state.global_step)}
+    if arguments.world_size != processes().world:
+        got = f"{arguments.world_size} that found each other"
+        todo = "Start them by torchrun (docs/training.md); accelerate launch --cpu starts one."
+        raise RecipeError(f"{processes().world} processes", got, todo)
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # more than one GPU without torchrun: one is used; a batch is not cut up among them
+    return arguments
+
+
+def _unweighted_apart(weights: Mapping[str, float]) -> Callable[..., dict[str, Tensor]]:
+    """Terms that only are told pass no gradient: several processes wait for the gradients of all that could."""
+
+    def detached(task: nn.Module, inputs: Any, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value if weights.get(name) else value.detach() for name, value in terms.items()}
+
+    return detached
+
+
+@contextmanager
+def _known_reporters(machine: MachinePart) -> Iterator[None]:
+    """What transformers says of a name in ``report_to``, or of one that is not installed, as an error in one line."""
+    try:
+        yield
+    except (ValueError, RuntimeError, ImportError) as error:
+        names = ", ".join(machine.report_to)
+        if not any(name in str(error).lower() for name in machine.report_to):
+            raise
+        todo = "Install what is missing, or set machine.report_to=[tensorboard]."
+        raise RecipeError(f"machine.report_to that can be told: {names}", str(error).splitlines()[0], todo) from error

@@ -51,7 +51,7 @@ def test_a_recipe_with_a_language_model_and_a_sam_trains_and_grounds(
     (grounding,) = grounder.ground([study])
     assert grounding.image_size == study.image.size
     parts = sorted(folder.name.partition("-")[0] for folder in (tmp_path / "runs" / "parts").iterdir())
-    assert parts == ["features", "language", "leaks", "nodes", "tokens", "words"]  # no segmenter was trained
+    assert parts == ["features", "frozen", "language", "leaks", "nodes", "tokens", "words"]  # no segmenter was trained
 
 
 def test_the_sizes_of_a_sam_are_asked_for(folders: Callable[[str], Path], tmp_path: Path) -> None:

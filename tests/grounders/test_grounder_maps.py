@@ -155,7 +155,7 @@ def test_a_session_gives_them_with_every_source_of_phrases(tokenizer, graph):
         placed = [phrase for phrase in grounding.phrases if phrase.boxes]
         assert placed
         for phrase in placed:
-            assert [m.kind for m in phrase.evidence.maps] == list(MapKind)
+            assert [m.kind for m in phrase.evidence.maps] == [MapKind.DRAWN, MapKind.ATTENTION, MapKind.FROZEN]
         rest = [phrase for phrase in grounding.phrases if not phrase.boxes]
         assert all(phrase.evidence is None or not phrase.evidence.maps for phrase in rest)
     assert all(not (p.evidence or Evidence()).maps for p in session.ground(study.image, REPORT).phrases)

@@ -163,6 +163,18 @@ def test_exports(graph, tmp_path):
     assert main(["kg", "export", str(graph), "--format", "json"]) == 9  # that is the graph itself
 
 
+def test_every_name_of_the_picture_stands_inside_it(graph):
+    from knowmvg.knowledge.export.picture import MARGIN, WIDTH, draw_page
+
+    known = load_graph(graph)
+    page = draw_page(known)
+    places = re.findall(r'<text (text-anchor="end" )?x="([\d.]+)" y="[\d.]+">([^<]+)</text>', page)
+    assert [name for _, _, name in places] == [node.name for node in known.nodes]
+    for ends, x, name in places:
+        assert (float(x) > MARGIN) if ends else (float(x) + 6 * len(name) < WIDTH)
+    assert any(ends for ends, _, _ in places)
+
+
 def test_licensed_content_stays_private(graph, tmp_path, capsys):
     known = load_graph(graph)
     first = known.nodes[0].model_copy(update={"licence": "UMLS"})

@@ -42,12 +42,13 @@ def test_a_folder_that_is_no_data_set_is_never_replaced(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_an_interruption_leaves_no_data_set(tmp_path, monkeypatch):
+def test_an_interruption_is_told_and_leaves_no_data_set(tmp_path, monkeypatch, capsys):
     def interrupted(*_: object, **__: object) -> object:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("knowmvg.sources.phantom.simulate.simulate", interrupted)
     assert phantom(tmp_path / "data") == 130
+    assert "interrupted" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
 

@@ -32,6 +32,8 @@ class ChatTokenizer(Conversation):
         max_report: tokens of a report.
         max_length: tokens of image, report and answer.
         one_line: whether a line's end has a meaning in the template, so that texts must have none.
+        as_text: whether the template takes a turn as one text, the marker in it, as those of language models without
+            a vision tower do.
 
     Raises ``ModelError`` for a tokenizer without offsets, one in which ``<BOX>`` is not one token, and a template that
     does not place the image or the answer.
@@ -48,10 +50,11 @@ class ChatTokenizer(Conversation):
         max_report: int = 400,
         max_length: int = 2048,
         one_line: bool = False,
+        as_text: bool = False,
     ) -> None:
         self.max_report, self.max_length = max_report, max_length
         self.box = add_box(backend)
-        super().__init__(backend, template, marker, placeholders, image, one_line=one_line)
+        super().__init__(backend, template, marker, placeholders, image, one_line=one_line, as_text=as_text)
 
     # --- writing -------------------------------------------------------------------------------------------------
 

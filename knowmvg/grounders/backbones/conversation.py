@@ -21,6 +21,8 @@ class Conversation:
         placeholders: what takes its place.
         image: id of the image token.
         one_line: whether a line's end has a meaning in the template, so that texts must have none.
+        as_text: whether the template takes a turn as one text, the marker in it, as those of language models without
+            a vision tower do.
         spoken: special tokens that questions and answers are made of (location tokens); they stay what they are.
 
     Raises ``ModelError`` for a tokenizer without offsets and a template that does not place the image or the answer.
@@ -35,12 +37,13 @@ class Conversation:
         image: int,
         *,
         one_line: bool = False,
+        as_text: bool = False,
         spoken: frozenset[str] = frozenset(),
     ) -> None:
         if not getattr(backend, "is_fast", False):
             raise ModelError("a tokenizer with offsets (tokenizer.json)", type(backend).__name__, "Convert it first.")
         self.backend, self.template, self.marker, self.placeholders = backend, template, marker, placeholders
-        self.image, self.one_line = image, one_line
+        self.image, self.one_line, self.as_text = image, one_line, as_text
         special = {id_: token.content for id_, token in backend.added_tokens_decoder.items() if token.special}
         self.special = frozenset(special) | frozenset(backend.all_special_ids)
         self._reserved = sorted({*special.values(), marker} - spoken, key=len, reverse=True)
@@ -92,6 +95,9 @@ class Conversation:
         ]
         if answer is not None:
             turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        if self.as_text:
+            turns[0]["content"] = f"{self.marker}\n{question.strip()}"
+            turns[1:] = [{"role": "assistant", "content": answer} for _ in turns[1:]]
         text: str = self.backend.apply_chat_template(
             turns, chat_template=self.template, tokenize=False, add_generation_prompt=answer is None
         )

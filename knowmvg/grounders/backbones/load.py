@@ -7,22 +7,25 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer, ProcessorMixin
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from knowmvg.core.errors import KnowmvgError, ModelError
 from knowmvg.grounders.backbones.chat import ChatTokenizer
 from knowmvg.grounders.backbones.conversation import Conversation
+from knowmvg.grounders.backbones.faces import faces, family_at, speaking_faces
 from knowmvg.grounders.backbones.pictures import Pictures
+from knowmvg.grounders.backbones.place import place_of
+from knowmvg.grounders.backbones.quantized import four_bit
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
-from knowmvg.nn.backbones.family import FAMILIES, Family
 from knowmvg.nn.backbones.lora import add_lora
-from knowmvg.nn.joined_llava import register
+from knowmvg.nn.backbones.text_backbone import ImageMap, TextBackbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +35,28 @@ class LoadedBackbone:
     Args:
         vlm: the model, frozen but for its adapters and rows.
         tokenizer: reports and answers as its ids.
-        pictures: canvases as its vision tower's input, for ``vlm.look``.
+        pictures: canvases as its vision tower's input, for ``vlm.look``; ``None`` where it has no tower and reads the
+            map of the image encoder.
         part: what it was loaded by.
         commit: the commit of a hub model, or ``None`` for a folder.
+        sha256: of the GGUF file that it was read from, or ``None``.
+        seen: the shape of that map, where it was said.
     """
 
     vlm: Backbone
     tokenizer: ChatTokenizer
-    pictures: Pictures
+    pictures: Pictures | None
     part: BackbonePart
     commit: str | None
+    sha256: str | None = None
+    seen: ImageMap | None = None
+
+    def look(self, canvases: NDArray[np.float32]) -> Tensor | None:
+        """Image tokens ``[B, N, C]`` of canvases ``[B, S, S]``, or ``None`` without a vision tower."""
+        if self.pictures is None:
+            return None
+        device = self.vlm.model.device
+        return self.vlm.look({name: tensor.to(device) for name, tensor in self.pictures(canvases).items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +85,72 @@ class VisionTower(nn.Module):
         super().__init__()
         self._backbone = [backbone]  # not a part of the state
 
+    def frozen(self) -> dict[str, Tensor]:
+        """The weights that image tokens depend on: all but the language decoder's and what reads or writes words."""
+        vlm = self._backbone[0].vlm
+        words = [vlm.decoder, vlm.model.get_input_embeddings(), vlm.model.lm_head]
+        beside = {id(tensor) for module in words for tensor in (*module.parameters(), *module.buffers())}
+        return {n: t for n, t in vlm.model.state_dict(keep_vars=True).items() if id(t) not in beside}
+
     def forward(self, canvases: Tensor) -> Tensor:
         """Image tokens, single precision, on the CPU."""
-        vlm, pictures = self._backbone[0].vlm, self._backbone[0].pictures(canvases.squeeze(1).numpy())
-        device = vlm.model.device
-        return vlm.look({name: tensor.to(device) for name, tensor in pictures.items()}).float().cpu()
+        tokens = self._backbone[0].look(canvases.squeeze(1).cpu().numpy())
+        if tokens is None:
+            raise TypeError("expected a language model with a vision tower of its own, got one without")
+        return tokens.float().cpu()
 
 
-def load_backbone(part: BackbonePart, device: str = "cpu") -> LoadedBackbone:
+def load_backbone(
+    part: BackbonePart, device: torch.device | str = "cpu", seen: ImageMap | None = None
+) -> LoadedBackbone:
     """Load a base by id or folder, give ``<BOX>`` its rows and the decoder its adapters.
 
     New weights are drawn from torch's generator: seed it before.
+
+    Args:
+        part: what a recipe says of it.
+        device: where it is put.
+        seen: the shape of the image encoder's map, which a model that has read text alone is shown.
 
     Raises ``ModelError`` for an id or folder that cannot be read, one without safetensors, a family without a rule and
     a model whose tokenizer, template or image processor does not fit.
     """
     with explained(part):
-        config, family = _described(part)
-        tokenizer, pictures = _faces(part, config, family)
-        vlm = _backbone(part, family, tokenizer.image_length, tokenizer.prompt("x")[-1])
+        place = place_of(part)
+        config, family = family_at(place, part)
+        tokenizer, pictures = faces(place, part, config, family)
+        kind = AutoModelForCausalLM if family.text_only else AutoModelForImageTextToText
+        weights = {} if part.gguf is not None else {"use_safetensors": True, **four_bit(part, device)}
+        model = kind.from_pretrained(
+            place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
+        )
+        if family.text_only:
+            vlm: Backbone = TextBackbone(model, tokenizer.image, _shown(part, seen), part.image_tokens)
+        else:
+            vlm = Backbone(model, tokenizer.image_length, tokenizer.prompt("x")[-1] if family.prefix_block else None)
         _prepare(vlm, tokenizer, part)
-    return LoadedBackbone(vlm.to(device).eval(), tokenizer, pictures, part, getattr(config, "_commit_hash", None))
+    commit = getattr(config, "_commit_hash", None)
+    return LoadedBackbone(vlm.to(device).eval(), tokenizer, pictures, part, commit, place.sha256, seen)
 
 
-def load_speaking(part: BackbonePart, device: str = "cpu", spoken: frozenset[str] = frozenset()) -> SpeakingBackbone:
+def load_speaking(
+    part: BackbonePart, device: torch.device | str = "cpu", spoken: frozenset[str] = frozenset()
+) -> SpeakingBackbone:
     """Load a base by id or folder as it is, with adapters where ``part`` asks for them.
 
-    ``spoken`` are special tokens that questions may hold. Raises ``ModelError`` as ``load_backbone`` does.
+    ``spoken`` are special tokens that questions may hold. Raises ``ModelError`` as ``load_backbone`` does, and for a
+    model that has read text alone.
     """
     with explained(part):
-        config, family = _described(part)
-        pictures, given = _given(part, config, family)
-        conversation = Conversation(*given, one_line=family.prefix_block, spoken=spoken)
-        _same_length(conversation, pictures)
-        vlm = _backbone(part, family, conversation.image_length, conversation.question("x")[-1])
+        place = place_of(part)
+        config, family = family_at(place, part)
+        conversation, pictures = speaking_faces(place, part, config, family, spoken)
+        weights = {"use_safetensors": True, **four_bit(part, device)}
+        model = AutoModelForImageTextToText.from_pretrained(
+            place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
+        )
+        prompt_end = conversation.question("x")[-1] if family.prefix_block else None
+        vlm = Backbone(model, conversation.image_length, prompt_end)
         if part.lora is not None:
             add_lora(vlm.model, vlm.decoder, **part.lora.model_dump())
         _checkpoint(vlm, part)
@@ -111,75 +158,21 @@ def load_speaking(part: BackbonePart, device: str = "cpu", spoken: frozenset[str
     return SpeakingBackbone(vlm.to(device).eval(), conversation, pictures, part, commit)
 
 
-def load_faces(part: BackbonePart) -> tuple[ChatTokenizer, Pictures]:
+def load_faces(part: BackbonePart) -> tuple[ChatTokenizer, Pictures | None]:
     """Tokenizer and pictures of a base without its weights. Raises ``ModelError`` as ``load_backbone`` does."""
     with explained(part):
-        return _faces(part, *_described(part))
+        place = place_of(part)
+        return faces(place, part, *family_at(place, part))
 
 
-def _described(part: BackbonePart) -> tuple[Any, Family]:
-    register()
-    config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
-    return config, _family(config, part)
-
-
-def _backbone(part: BackbonePart, family: Family, image_length: int, prompt_end: int) -> Backbone:
-    model = AutoModelForImageTextToText.from_pretrained(
-        part.id,
-        revision=part.revision,
-        dtype=getattr(torch, part.dtype),
-        use_safetensors=True,
-        trust_remote_code=False,
-    )
-    return Backbone(model, image_length, prompt_end if family.prefix_block else None)
-
-
-def _family(config: Any, part: BackbonePart) -> Family:
-    try:
-        return FAMILIES[config.model_type]
-    except KeyError:
-        known = ", ".join(FAMILIES)
-        todo = "Name a model of one of these families (docs/backbones.md)."
-        raise ModelError(f"a model of type {known}", f"{config.model_type} at {part.id}", todo) from None
-
-
-def _faces(part: BackbonePart, config: Any, family: Family) -> tuple[ChatTokenizer, Pictures]:
-    pictures, given = _given(part, config, family)
-    tokenizer = ChatTokenizer(
-        *given, max_report=part.max_report, max_length=part.max_length, one_line=family.prefix_block
-    )
-    _same_length(tokenizer, pictures)
-    return tokenizer, pictures
-
-
-def _given(part: BackbonePart, config: Any, family: Family) -> tuple[Pictures, tuple[Any, str, str, str, int]]:
-    """Pictures, and what a conversation is made of: tokenizer, template, marker, placeholders, image token."""
-    processor = AutoImageProcessor.from_pretrained(
-        part.id, revision=part.revision, backend="pil", trust_remote_code=False
-    )
-    pictures = Pictures(processor, family, config, part.picture)
-    backend = AutoTokenizer.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
-    image = next(getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key))
-    return pictures, (backend, _template(part, backend, family), family.marker, pictures.placeholders, image)
-
-
-def _same_length(conversation: Conversation, pictures: Pictures) -> None:
-    if conversation.image_length != pictures.length:
-        got = f"{conversation.image_length} in a prompt"
-        raise ModelError(f"{pictures.length} image tokens a picture", got, "The tokenizer is not this model's own.")
-
-
-def _template(part: BackbonePart, backend: Any, family: Family) -> str:
-    """The recipe's template, the processor's, the tokenizer's or the family's own layout, whichever comes first."""
-    if part.chat_template is not None:
-        return part.chat_template
-    said, _ = ProcessorMixin.get_processor_dict(part.id, revision=part.revision)
-    found = said.get("chat_template") or backend.chat_template or family.template
-    if isinstance(found, dict):
-        found = found.get("default")
-    if not found:
-        raise ModelError("a chat template", f"none at {part.id}", "Give one as chat_template in the recipe.")
-    return str(found)
+def _shown(part: BackbonePart, seen: ImageMap | None) -> ImageMap:
+    """The map that is projected. Raises ``ModelError`` where there is none, or it cannot be cut as the recipe says."""
+    if seen is None:
+        raise ModelError("the shape of the image encoder's map", "none", f"{part.id} has no vision tower: name it.")
+    if seen.grid % part.image_tokens:
+        todo = "Set language_model.image_tokens to a divisor."
+        raise ModelError(f"image tokens a side that divide {seen.grid} cells", f"{part.image_tokens}", todo)
+    return seen
 
 
 def _prepare(vlm: Backbone, tokenizer: ChatTokenizer, part: BackbonePart) -> None:
@@ -216,4 +209,4 @@ def explained(part: BackbonePart) -> Iterator[None]:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         where = "this folder" if Path(part.id).is_dir() else "this hub id (the hub must be reachable once)"
         todo = f"Check {where}: config.json, tokenizer.json, preprocessor_config.json and *.safetensors."
-        raise ModelError(f"a whole vision-language model at {part.id}", reason, todo) from error
+        raise ModelError(f"a whole language model at {part.id}", reason, todo) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ class Pictures:
     def __call__(self, canvases: NDArray[np.float32]) -> dict[str, Tensor]:
         """The vision tower's input for canvases ``[B, S, S]`` with values in ``[0, 1]``; grey becomes RGB."""
         return {name: value for name, value in self._process(canvases).items() if name not in _FOR_THE_PROMPT}
+
+    def described(self) -> str:
+        """All that a picture depends on beside its canvas, as text that is equal for equal pictures."""
+        said = {name: str(value) for name, value in self.processor.to_dict().items() if not name.startswith("_")}
+        return json.dumps([self.side, said, self.options], sort_keys=True, default=str)
 
     def _process(self, canvases: NDArray[np.float32]) -> dict[str, Any]:
         size = (self.side, self.side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,26 @@ from knowmvg.core.errors import ModelError
 from knowmvg.grounders.backbones.load import LoadedBackbone, load_backbone
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.nn.backbones.backbone import Backbone
+from knowmvg.nn.backbones.text_backbone import ImageMap, TextBackbone
 
 FORMAT = "knowmvg.backbone/1"
 
 
 def save_backbone(loaded: LoadedBackbone, folder: Path) -> None:
-    """Write ``backbone.json``, ``rows.safetensors`` and ``adapter/`` (as PEFT writes it); replaced as a whole."""
+    """Write ``backbone.json``, ``rows.safetensors`` and ``adapter/`` (as PEFT writes it); replaced as a whole.
+
+    ``projector.safetensors`` is written beside them for a model that has read text alone.
+    """
     staging = folder.with_name(folder.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "adapter").mkdir(parents=True)
-    about = {"format": FORMAT, "commit": loaded.commit, "box": loaded.tokenizer.box}
+    about: dict[str, Any] = {"format": FORMAT, "commit": loaded.commit, "box": loaded.tokenizer.box}
+    about |= {"sha256": loaded.sha256, "seen": None if loaded.seen is None else asdict(loaded.seen)}
     text = json.dumps(about | {"part": loaded.part.model_dump(mode="json")}, indent=2)
     (staging / "backbone.json").write_text(text + "\n", encoding="utf-8")
     _write(_rows(loaded.vlm), staging / "rows.safetensors")
+    if isinstance(loaded.vlm, TextBackbone):
+        _write(loaded.vlm.projector.state_dict(), staging / "projector.safetensors")
     adapter = loaded.vlm.adapter()
     if adapter is None:
         (staging / "adapter").rmdir()
@@ -53,14 +61,20 @@ def load_trained(folder: Path, device: str = "cpu") -> LoadedBackbone:
         if about.get("format") != FORMAT:
             raise ModelError(f"format {FORMAT}", repr(about.get("format")), "Use the knowmvg version that wrote it.")
         part = BackbonePart.model_validate(about["part"])
-        loaded = load_backbone(part, device)
+        seen = None if about.get("seen") is None else ImageMap(**about["seen"])
+        loaded = load_backbone(part, device, seen)
+        if loaded.sha256 != about.get("sha256"):
+            todo = f"Install the version of {part.id} that it was trained on."
+            raise ModelError(f"{part.gguf} with SHA-256 {about.get('sha256')}", f"{loaded.sha256}", todo)
         if loaded.tokenizer.box != about["box"]:
             got = f"{loaded.tokenizer.box} in the base"
             raise ModelError(f"<BOX> with id {about['box']}", got, "Name the revision that it was trained on.")
         loaded.vlm.load_rows(load_file(folder / "rows.safetensors", device=device))
+        if isinstance(loaded.vlm, TextBackbone):
+            loaded.vlm.projector.load_state_dict(load_file(folder / "projector.safetensors", device=device))
         if part.lora is not None:
             loaded.vlm.load_adapter(load_file(folder / "adapter" / "adapter_model.safetensors", device=device))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
         reason = str(error).splitlines()[0][:200]

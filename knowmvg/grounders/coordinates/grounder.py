@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from knowmvg.core.frames import Frame
-from knowmvg.core.grounder import Query
+from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, named_by, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import asked
 from knowmvg.grounders.coordinates.decoding import FreeProcessor, GrammarProcessor
@@ -44,6 +44,7 @@ class CoordinateGrounder:
         speaker: the model.
         config: how it is asked, and what its answers are held to.
         name: what results call it.
+        reader: names the phrases of a report where the model names none.
 
     Raises ``ModelError`` where its tokenizer cannot write the codec's boxes.
     """
@@ -53,8 +54,10 @@ class CoordinateGrounder:
     rows = 32
     """Questions that are answered together."""
 
-    def __init__(self, speaker: Speaker, config: CoordinatesConfig, name: str) -> None:
-        self.speaker, self.config, self.name = speaker, config, name
+    def __init__(
+        self, speaker: Speaker, config: CoordinatesConfig, name: str, reader: ReportReader | None = None
+    ) -> None:
+        self.speaker, self.config, self.name, self.reader = speaker, config, name, reader
         self._canvas = (speaker.side, speaker.side)
         self._vocabulary = Vocabulary.of(speaker.backend, config.codec, self._canvas) if config.constrained else None
         if self._vocabulary is not None:
@@ -63,9 +66,11 @@ class CoordinateGrounder:
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
         """Read the reports, name the phrases that they state as present, and place them.
 
-        Only phrases that stand in the report word by word are taken. A model that answers no such question names none,
-        with a warning.
+        Only phrases that stand in the report word by word are taken. For a model that answers no such question the
+        reader names them; without one there are none, with a warning.
         """
+        if self.config.naming is None and self.reader is not None:
+            return self.ground_phrases(studies, named_by(self.reader, studies))
         if self.config.naming is None:
             return [self._grounding(study, (), NAMES_NONE) for study in studies]
         answers: list[Grounding] = []
@@ -102,7 +107,13 @@ class CoordinateGrounder:
         config = self.config.model_dump()
         config |= {} if constrained is None else {"constrained": constrained}
         config |= {} if expected is None else {"expected": expected}
-        return CoordinateGrounder(self.speaker, CoordinatesConfig.model_validate(config), self.name)
+        return CoordinateGrounder(self.speaker, CoordinatesConfig.model_validate(config), self.name, self.reader)
+
+    def with_reader(self, reader: ReportReader) -> CoordinateGrounder:
+        """The same model with a reader of reports; one that names phrases itself stays as it is."""
+        if self.config.naming is not None:
+            return self
+        return CoordinateGrounder(self.speaker, self.config, self.name, reader)
 
     # --- asking --------------------------------------------------------------------------------------------------
 

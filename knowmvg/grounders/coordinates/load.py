@@ -8,6 +8,7 @@ from transformers import AutoConfig
 
 from knowmvg.core.errors import ModelError
 from knowmvg.grounders.backbones.load import explained, load_speaking
+from knowmvg.grounders.backbones.place import place_of
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import CONVENTIONS, Convention
@@ -50,7 +51,8 @@ def convention_of(part: BackbonePart) -> tuple[Convention, str]:
     """The convention of a model's family, and the family's ``model_type``. Raises ``ModelError`` for an unknown one."""
     with explained(part):
         register()
-        config = AutoConfig.from_pretrained(part.id, revision=part.revision, trust_remote_code=False)
+        place = place_of(part)
+        config = AutoConfig.from_pretrained(place.name, **place.options)
     if config.model_type not in CONVENTIONS:
         known = ", ".join(CONVENTIONS)
         todo = "Name a model of one of these families (docs/coordinates.md), or ask it behind an endpoint."

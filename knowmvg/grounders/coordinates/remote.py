@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from knowmvg.core.frames import Frame
-from knowmvg.core.grounder import Query
+from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.records import Grounding, Phrase, Study
-from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, placed
+from knowmvg.grounders.canvas import in_frame
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, named_by, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import asked
 from knowmvg.grounders.versions import software_versions
@@ -48,14 +48,32 @@ class RemoteGrounder:
         config: how it is asked; answers are free, whatever ``constrained`` says.
         name: what results call it.
         longest: pixels of the longer side of the picture that is sent.
+        reader: names the phrases of a report, here and not there.
     """
 
-    def __init__(self, ask: Ask, config: CoordinatesConfig, name: str, longest: int = 1024) -> None:
-        self.config, self.name, self._ask, self._longest = config, name, ask, longest
+    def __init__(
+        self,
+        ask: Ask,
+        config: CoordinatesConfig,
+        name: str,
+        longest: int = 1024,
+        reader: ReportReader | None = None,
+    ) -> None:
+        self.config, self.name, self.reader = config, name, reader
+        self._ask, self._longest = ask, longest
 
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
-        """Groundings without phrases, with a warning: naming phrases would take the report to the endpoint."""
+        """Place the phrases that the reader names; without one there are none, with a warning.
+
+        The endpoint is never asked for them: that would take the report there.
+        """
+        if self.reader is not None:
+            return self.ground_phrases(studies, named_by(self.reader, studies))
         return [self._grounding(study, (), NAMES_NONE) for study in studies]
+
+    def with_reader(self, reader: ReportReader) -> RemoteGrounder:
+        """The same endpoint with a reader of reports."""
+        return RemoteGrounder(self._ask, self.config, self.name, self._longest, reader)
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
         """Place given phrases, in order."""
@@ -83,7 +101,8 @@ class RemoteGrounder:
         width, height = study.image.size[0], study.image.size[1] * study.image.pixel_aspect
         unit = min(1.0, self._longest / max(width, height))
         canvas = max(1, round(width * unit)), max(1, round(height * unit))
-        pixels, frame = on_canvas(study.image, 0, frame=Frame.squash(study.image.size, canvas))
+        frame = Frame.squash(study.image.size, canvas)
+        pixels = in_frame(study.image, frame)
         out = io.BytesIO()
         Image.fromarray((pixels * 255).round().astype(np.uint8)).save(out, format="PNG")
         return out.getvalue(), frame

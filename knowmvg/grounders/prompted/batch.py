@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -123,6 +123,18 @@ class Batch:
     def read(self) -> Tensor:
         """The image as the language model reads it."""
         return self.image if self.tokens is None else self.tokens
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The batch on a device; accelerate's loaders move whatever has this method."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, for loaders that copy to a GPU while it computes."""
+        return self._with(lambda tensor: tensor.pin_memory())
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
 
     def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""

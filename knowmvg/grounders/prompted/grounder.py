@@ -67,8 +67,8 @@ class PromptedGrounder:
         graph: the knowledge graph that the model was trained with.
         name: what results call this model.
         mapped: whether evidence holds maps (``with_maps``).
-        backbone: what the language model was loaded as, where it is one of the ecosystem's with a vision tower of its
-            own; the CPU-size one reads the map of the image encoder.
+        backbone: what the language model was loaded as, where it is one of the ecosystem's; one without a vision tower
+            of its own reads the map of the image encoder, as the CPU-size one does.
     """
 
     batch_size = 16
@@ -177,10 +177,7 @@ class PromptedGrounder:
 
     def look(self, canvases: NDArray[np.float32]) -> Tensor | None:
         """Image tokens ``[B, N, C]`` of canvases ``[B, S, S]``, of a language model with its own vision tower."""
-        if self.backbone is None:
-            return None
-        pictures = self.backbone.pictures(canvases)
-        return self.backbone.vlm.look({name: tensor.to(self.device) for name, tensor in pictures.items()})
+        return None if self.backbone is None else self.backbone.look(canvases)
 
     @torch.inference_mode()
     def _generate(self, studies: Sequence[Study], features: Tensor) -> list[_Answer]:
@@ -329,7 +326,7 @@ class PromptedGrounder:
         self, examples: Sequence[Example], features: Tensor | None = None, tokens: Tensor | None = None
     ) -> Batch:
         """Examples as one batch, with features and image tokens from a cache where given."""
-        if tokens is None and self.backbone is not None:
+        if tokens is None and self.backbone is not None and self.backbone.pictures is not None:
             tokens = self.look(np.stack([e.canvas for e in examples if e.canvas is not None]))
         return collate(examples, self.tokenizer, len(self.graph.texts), features, tokens)
 

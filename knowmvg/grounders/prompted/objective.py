@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from knowmvg.grounders.prompted.batch import Batch
-from knowmvg.grounders.prompted.model import PromptedModel
+from knowmvg.grounders.prompted.model import Placed, PromptedModel
 from knowmvg.losses.grounding import (
     generalized_iou,
     knowledge_alignment,
@@ -44,16 +44,26 @@ def grounding_losses(model: PromptedModel, batch: Batch) -> dict[str, Tensor]:
     branch of equations 12 and 14 by itself, ``mask_*`` what the decoder draws (the reference mask, or the filled box
     where the data has no mask), ``score`` the boxes' scores and ``knowledge`` the selection of equation 8: the paper
     has none of these (docs/deviations.md).
+
+    Under autocast the language model alone computes in half precision: bfloat16 tells the right half of an image in
+    steps of 1/256 of its side, too coarse for a box.
     """
     features = batch.image if batch.cached else model.encode(batch.image)
-    features = features.to(next(model.parameters()).dtype)
+    features = features.to(next(model.projection.parameters()).dtype)
     states = model.vlm(batch.input_ids, None, features if batch.tokens is None else batch.tokens)
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
     }
     if len(batch.boxes) == 0:
         return terms
-    placed = model.place(*batch.emitting(states), features, batch.box_rows)
+    with torch.autocast(features.device.type, enabled=False):
+        emitting, answers = batch.emitting(states.to(features.dtype))
+        return terms | _of_boxes(model.place(emitting, answers, features, batch.box_rows), batch)
+
+
+def _of_boxes(placed: Placed, batch: Batch) -> dict[str, Tensor]:
+    """The terms of a batch with boxes that concern them."""
+    terms: dict[str, Tensor] = {}
     decoded, boxes = placed.decoded, batch.boxes
     terms["box_l1"] = smooth_l1(decoded.boxes.xyxy, boxes)
     terms["box_giou"] = generalized_iou(decoded.boxes.xyxy, boxes)

@@ -61,11 +61,20 @@ def show_written(paths: Iterable[Path], next_command: str) -> None:
     console.print(Text.assemble(("next   ", "cyan"), next_command), soft_wrap=True)
 
 
-def plain_table(*columns: str, wide: tuple[str, ...] = ()) -> Table:
-    """A table with little ink; only the columns in ``wide`` are broken over lines where the terminal is narrow."""
+def plain_table(*columns: str, wide: tuple[str, ...] = (), numbers: tuple[str, ...] = ()) -> Table:
+    """A table with little ink; only the columns in ``wide`` are broken over lines where the terminal is narrow.
+
+    The columns in ``numbers`` end at one line, so that their units stand below each other.
+    """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name not in wide, min_width=MIN_WIDTH if name in wide else None)
+        table.add_column(
+            name,
+            overflow="fold",
+            justify="right" if name in numbers else "left",
+            no_wrap=name not in wide,
+            min_width=MIN_WIDTH if name in wide else None,
+        )
     return table
 
 

@@ -129,8 +129,8 @@ def evaluate(
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
     from knowmvg.evaluation.report.write import write_report
     from knowmvg.evaluation.samples import Protocol
-    from knowmvg.grounders.store import load_grounder
     from knowmvg.inference.answering import NamedBy
+    from knowmvg.inference.loading import load_grounder
 
     grounder: Grounder = load_grounder(folder)
     as_used = NamedBy(grounder, phrases.value)

@@ -163,7 +163,7 @@ class _Exam:
         from knowmvg.evaluation import protocol as protocols
         from knowmvg.evaluation.kept_result import keep, kept
         from knowmvg.evaluation.wording import findings_in
-        from knowmvg.grounders.store import load_grounder
+        from knowmvg.inference.loading import load_grounder
 
         folder = self.folder(run, control)
         found = kept(folder, protocol, model=model, data=self.fingerprint)

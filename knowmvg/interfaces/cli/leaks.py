@@ -15,6 +15,8 @@ from knowmvg.interfaces.cli import console
 if TYPE_CHECKING:
     from knowmvg.sources.leaks import Kind, Leaks
 
+SHOWN = 2  # held-out rows named for each leak; --out names more
+
 
 def leaks(
     folder: Annotated[Path, typer.Argument(help="A data set folder: its splits are compared.", show_default=False)],
@@ -74,7 +76,12 @@ def leaks(
         write_lines(out, [json.dumps([asdict(leak) for leak in found.found], indent=2)])
     counted = found.found if strict else found.severe
     if counted:
-        raise LeakError(*refusal(counted, "Divide the data anew: knowmvg splits FOLDER --ratio 7:1:2."))
+        todo = "Divide the data anew: knowmvg splits FOLDER --ratio 7:1:2."
+        if other is not None:
+            todo = (
+                "Keep them out of training: knowmvg splits FOLDER with --rest unused and --ids of lists without them."
+            )
+        raise LeakError(*refusal(counted, todo))
 
 
 def _listed(text: str) -> list[str]:
@@ -91,18 +98,13 @@ def _show(found: Leaks, left_out: set[Kind]) -> None:
     if not found.found:
         console.out().print("nothing is shared", markup=False)
         return
-    table = console.plain_table(
-        "shared",
-        "trained on",
-        "held out",
-        "how many",
-        "rows held out",
-        "of",
-        "first of them",
-        wide=("shared", "first of them"),
-    )
+    numbers = ("how many", "rows held out")
+    table = console.plain_table("shared", "trained on", "held out", *numbers, wide=("shared",), numbers=numbers)
     for leak in found.found:
-        counts = (f"{number:,}" for number in (leak.keys, leak.rows, leak.of))
         name = leak.kind.value if leak.kind.severe else f"{leak.kind.value} (warning)"
-        table.add_row(name, leak.seen, leak.held_out, *counts, ", ".join(leak.examples[:2]))
+        table.add_row(name, leak.seen, leak.held_out, f"{leak.keys:,}", f"{leak.rows:,} of {leak.of:,}")
     console.out().print(table)
+    for leak in found.found:
+        more = ", ..." if leak.rows > SHOWN else ""
+        line = f"{leak.kind.value}, {leak.held_out} and {leak.seen}: {', '.join(leak.examples[:SHOWN])}{more}"
+        console.out().print(line, markup=False, soft_wrap=True)

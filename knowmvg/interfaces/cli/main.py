@@ -19,6 +19,7 @@ from knowmvg.interfaces.cli.ablate import ablate
 from knowmvg.interfaces.cli.card import card
 from knowmvg.interfaces.cli.compare import compare
 from knowmvg.interfaces.cli.convert import convert
+from knowmvg.interfaces.cli.doctor import doctor
 from knowmvg.interfaces.cli.evaluate import evaluate
 from knowmvg.interfaces.cli.ground import ground
 from knowmvg.interfaces.cli.kg import kg
@@ -73,6 +74,7 @@ app.command("splits", rich_help_panel="Prepare data")(splits)
 app.command("texts", rich_help_panel="Prepare data")(texts)
 app.command("leaks", rich_help_panel="Prepare data")(leaks)
 app.add_typer(kg, name="kg", rich_help_panel="Prepare data")
+app.command("doctor", rich_help_panel="Make and measure a model")(doctor)
 app.command("train", rich_help_panel="Make and measure a model")(train)
 app.command("evaluate", rich_help_panel="Make and measure a model")(evaluate)
 app.command("compare", rich_help_panel="Make and measure a model")(compare)
@@ -93,13 +95,16 @@ def ending(work: Callable[[], None]) -> int:
     try:
         work()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(bool(end.code))
+        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        if code == INTERRUPTED:  # so typer ends at Ctrl-C, without a word
+            _show_interrupted()
+        return code
     except KnowmvgError as error:
         _show_traceback()
         console.show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        console.err().print("knowmvg: interrupted; nothing half-written was left")
+        _show_interrupted()
         return INTERRUPTED
     except Exception as error:
         _show_traceback()
@@ -108,6 +113,11 @@ def ending(work: Callable[[], None]) -> int:
         console.err().print(Text(words, "bold red"))
         return UNEXPECTED
     return 0
+
+
+def _show_interrupted() -> None:
+    words = "interrupted; no result is half-written. The same command goes on where it can, else it starts again."
+    console.err().print(f"knowmvg: {words}")
 
 
 def _show_traceback() -> None:

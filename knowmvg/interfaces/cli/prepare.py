@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.interfaces.cli import console
@@ -17,12 +18,23 @@ if TYPE_CHECKING:
     from knowmvg.sources.prepare.summary import Table
 
 MOST_ROWS = 40
-SOURCE_HELP = "The data set: " + "; ".join(f"{name}, {source.title}" for name, source in SOURCES.items()) + "."
-SETTINGS_HELP = "A setting of the data set. " + " ".join(
-    f"{name}: " + "; ".join(f"{key}={what}" for key, what in source.options.items()) + "."
-    for name, source in SOURCES.items()
-    if source.options
-)
+SOURCE_HELP = f"The data set: {', '.join(SOURCES)}; --sources says more of each."
+
+
+def _list_sources(wanted: bool) -> None:
+    """Every data set with its settings, and the end."""
+    if not wanted:
+        return
+    for name, source in SOURCES.items():
+        console.out().print(Text.assemble((f"{name}  ", "bold"), source.title))
+        table = console.plain_table("", "", wide=("",))
+        table.show_header = False
+        for key, what in source.options.items():
+            table.add_row(f"  --set {key}=", what)
+        if source.options:
+            console.out().print(table)
+    console.out().print("In brackets: what counts where you say nothing.")
+    raise typer.Exit
 
 
 def prepare(
@@ -37,7 +49,13 @@ def prepare(
         Path | None, typer.Option(help="File or folder of the annotations.", show_default="found in --root")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SETTINGS_HELP, show_default=False)
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the data set, as --sources lists them; can be given again.",
+            show_default=False,
+        ),
     ] = None,
     ratio: Annotated[
         str | None,
@@ -51,6 +69,12 @@ def prepare(
         bool, typer.Option("--verify", help="Compare every image with SHA256SUMS.txt, which reads each in full.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier data set.")] = False,
+    sources: Annotated[
+        bool,
+        typer.Option(
+            "--sources", callback=_list_sources, is_eager=True, help="List the data sets and their settings, and end."
+        ),
+    ] = False,
 ) -> None:
     """Turn your own copy of a data set into a data set folder: manifest, notes, summary. Images stay where they are.
 
@@ -83,13 +107,18 @@ def prepare(
     _show(prepared)
     files = [out / name for name in ("manifest.jsonl", "dataset.json", "faults.jsonl", "summary.md", "summary.png")]
     command = f"knowmvg train recipes/demo.yaml data.folder={out} data.masked=data/phantom"
-    ready = {"train", "val"} <= prepared.notes.counts.keys()
-    console.show_written(files, command if ready else f"knowmvg splits {out} --ratio 7:1:2, then {command}")
+    splits = prepared.notes.counts.keys()
+    if not {"train", "val"} <= splits:  # published tests stay what they are
+        keep = " --ratio 9:1:0 --keep test" if "test" in splits else " --ratio 7:1:2"
+        command = f"knowmvg splits {out}{keep}, then {command}"
+    console.show_written(files, command)
 
 
 def _places(root: Path, images: Path | None, reports: Path | None, annotations: Path | None) -> Places:
     for option, folder in (("--root", root), ("--images", images), ("--reports", reports)):
         if folder is not None and not folder.is_dir():
+            if folder.is_file():
+                raise ManifestError(f"a folder for {option}", f"a file at {folder}", "Give the folder that holds it.")
             raise ManifestError(f"a folder for {option}", f"none at {folder}", "Check the path.")
     return Places(root, images, reports, annotations)
 
@@ -110,18 +139,16 @@ def _show(prepared: Prepared) -> None:
     if prepared.taken_up:
         console.err().print(f"went on after {prepared.taken_up:,} rows of an earlier run")
     _print(split_table(prepared.notes))
-    _print(finding_table(prepared.notes, prepared.tally), wide=("finding",))
+    _print(finding_table(prepared.notes, prepared.tally))
     if prepared.notes.faults:
-        _print(fault_table(prepared.notes), wide=("fault",))
+        _print(fault_table(prepared.notes))
     console.show_warnings(remarks(prepared.notes))
 
 
-def _print(contents: Table, wide: tuple[str, ...] = ()) -> None:
+def _print(contents: Table) -> None:
     header, rows = contents
     shown = rows[:MOST_ROWS]
-    table = console.plain_table(*header, wide=wide)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = console.plain_table(*header, wide=header[:1], numbers=header[1:])
     for row in shown:
         table.add_row(*row)
     console.out().print(table)

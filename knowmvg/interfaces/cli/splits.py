@@ -34,6 +34,14 @@ def splits(
     stratify: Annotated[
         bool, typer.Option("--stratify", help="Of --ratio: divide each finding like the whole.")
     ] = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="Of --ratio: who is in this split stays there, and the others are divided.",
+            show_default=False,
+        ),
+    ] = None,
     by: Annotated[
         str | None, typer.Option(help="What --ids names: patient, study or image.", show_default="what fits best")
     ] = None,
@@ -59,6 +67,7 @@ def splits(
         ("--by", by, ids, "--ids"),
         ("--rest", rest, ids, "--ids"),
         ("--stratify", stratify, ratio, "--ratio"),
+        ("--keep", keep, ratio, "--ratio"),
         ("--salt", salt, ids or salted, "--ids or --salted"),
     ):
         if given and not needed:
@@ -67,33 +76,32 @@ def splits(
     from knowmvg.sources.splits.resplit import resplit
 
     secret = read_salt(salt) if salt is not None else None
-    division = _division(
-        folder, ratio, ids or [], seed=seed, stratify=stratify, by=by, rest=rest, salt=None if salted else secret
-    )
+    if ratio is not None:
+        division = _shares(ratio, seed, stratify, keep)
+    else:
+        division = _listed(folder, ids or [], by=by, rest=rest, salt=None if salted else secret)
     done = resplit(folder, division, salted=salted, salt=secret)
     _show(done)
     console.show_written(done.files, f"knowmvg leaks {folder}")
 
 
-def _division(
-    folder: Path,
-    ratio: str | None,
-    ids: list[str],
-    *,
-    seed: int,
-    stratify: bool,
-    by: str | None,
-    rest: str | None,
-    salt: bytes | None,
-) -> Division:
-    from knowmvg.sources.splits.assign import ByLists, ByShares
+def _shares(ratio: str, seed: int, stratify: bool, keep: str | None) -> Division:
+    from knowmvg.sources.splits.assign import ByShares
+    from knowmvg.sources.splits.names import SPLITS
+    from knowmvg.sources.splits.shares import Shares
+
+    kept = next((split for split in SPLITS if split == keep), None)
+    if keep is not None and kept is None:
+        raise typer.BadParameter(f"expected {', '.join(SPLITS)}; got {keep!r}", param_hint="--keep")
+    return ByShares(Shares.parse(ratio), seed, stratify, kept)
+
+
+def _listed(folder: Path, ids: list[str], *, by: str | None, rest: str | None, salt: bytes | None) -> Division:
+    from knowmvg.sources.splits.assign import ByLists
     from knowmvg.sources.splits.id_lists import read_id_lists
     from knowmvg.sources.splits.names import SPLITS, UNUSED, Unit
     from knowmvg.sources.splits.resplit import official
-    from knowmvg.sources.splits.shares import Shares
 
-    if ratio is not None:
-        return ByShares(Shares.parse(ratio), seed, stratify)
     if not ids:
         return official(folder)
     if by is not None and by not in list(Unit):
@@ -105,16 +113,19 @@ def _division(
 
 
 def _show(done: Resplit) -> None:
-    table = console.plain_table("split", "patients", "images", "studies", "phrases", "boxes")
+    columns = ("patients", "images", "studies", "phrases", "boxes")
+    table = console.plain_table("split", *columns, numbers=columns)
     for split, count in done.counts.items():
         if split or count.studies:
             numbers = (count.patients, count.images, count.studies, count.phrases, count.boxes)
             table.add_row(split or UNUSED_WORD, *(f"{number:,}" for number in numbers))
     console.out().print(table)
     warnings = [
-        f"{number} patients are both in {one} and in {other}: a test on this division is invalid"
+        f"{number} patient{' is' if number == 1 else 's are'} both in {one} and in {other}: a test on this division is "
+        "invalid"
         for (one, other), number in done.shared_patients.items()
     ]
     if done.unknown_ids:
-        warnings.append(f"{done.unknown_ids} listed ids are not in the data set")
+        ids = "1 listed id is" if done.unknown_ids == 1 else f"{done.unknown_ids} listed ids are"
+        warnings.append(f"{ids} not in the data set")
     console.show_warnings(warnings)

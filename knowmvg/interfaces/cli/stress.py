@@ -45,7 +45,7 @@ def stress(
         raise OutputError("a folder for the tables", f"a file at {target}", "Give another --out.")
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     from knowmvg.evaluation.robustness.stress import stress as stress_model  # after the checks: scipy and torch
-    from knowmvg.grounders.store import load_grounder
+    from knowmvg.inference.loading import load_grounder
 
     grounder = load_grounder(folder)
     with console.stage_bars() as progress:

@@ -123,7 +123,8 @@ def _watched(rows: Iterable[StudyRow], tell: Callable[[int], None]) -> Iterator[
 
 
 def _show(written: TextFolder, left_out: Counter[str], asked: Asked | None, place: Path) -> None:
-    table = console.plain_table("split", "patients", "studies", "phrases", "boxes")
+    columns = ("patients", "studies", "phrases", "boxes")
+    table = console.plain_table("split", *columns, numbers=columns)
     for split, count in written.counts.items():
         numbers = (count.patients, count.studies, count.phrases, count.boxes)
         table.add_row(split or "none", *(f"{number:,}" for number in numbers))
@@ -132,5 +133,7 @@ def _show(written: TextFolder, left_out: Counter[str], asked: Asked | None, plac
         line = f"{asked.questions:,} questions, {asked.cached:,} answers from earlier runs; all are kept in {place}"
         console.out().print(line, markup=False, soft_wrap=True)
         left_out.update({f"without a usable answer ({kind})": number for kind, number in asked.unusable.items()})
+    if not any(count.boxes for count in written.counts.values()):
+        console.show_warnings(["No text of this mode names a finding with boxes: there is nothing to ground."])
     what = "left out, or a category without its description" if asked is not None else "left out"
     console.show_warnings(f"{what}: {number:,} {kind}" for kind, number in left_out.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ def train(
     resolved recipe and what it took.
     """
     run = train_recipe(recipe, overrides or [], runs)
+    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun started one tells
+        return
     files = [run / name for name in ("model", "recipe.yaml", "run.json")]
     console.show_written(files, f"knowmvg evaluate {run}")
 

@@ -23,6 +23,7 @@ WIDTH, HEIGHT, MARGIN = 1600.0, 1100.0, 60.0
 _STEPS, _SEED = 150, 1
 _PULL = 12.0  # of a node towards its side and level
 _SPREAD = 0.9
+_FREE = 0.4  # of the pull on what has no level: up and down it moves more freely
 _LETTER, _LINE = 6.6, 15.0  # of a label, in units of the picture
 _ACROSS = {Side.LEFT: 0.8, Side.RIGHT: 0.2}
 # How far down the thorax a level of the lung lies.
@@ -47,6 +48,7 @@ def draw_page(graph: KnowledgeGraph) -> str:
             "r": round(radii[i], 1),
             "class": f"{node.kind} {_CLASSES[node.side]}",
             "named": i in named,
+            "before": _names_before(shown, places, radii, i),
             "node": node,
             "neighbours": [shown.nodes[j].name for j in shown.neighbours(i)],
         }
@@ -76,7 +78,7 @@ def layout(graph: KnowledgeGraph) -> NDArray[np.float64]:
     home = np.array([across, down]).T
     # A site pulls with all its weight, a finding half; what has no level is free to move up and down.
     kind = np.array([1.0 if node.kind == "site" else 0.5 for node in graph.nodes])
-    pull = _PULL * kind[:, None] * np.array([[1.0, 0.1 if node.zone is None else 1.0] for node in graph.nodes])
+    pull = _PULL * kind[:, None] * np.array([[1.0, _FREE if node.zone is None else 1.0] for node in graph.nodes])
     places = home + draw.normal(0, 0.1, (count, 2))
     one, other = graph.adjacency()
     degree = np.maximum(np.bincount(one, minlength=count), 1)
@@ -109,13 +111,18 @@ def _labelled(graph: KnowledgeGraph, places: NDArray[np.float64], radii: Sequenc
     named: set[int] = set()
     for i in order:
         x, y = places[i]
-        left, right = x + radii[i], x + radii[i] + _LETTER * len(graph.nodes[i].name)
+        length = radii[i] + _LETTER * len(graph.nodes[i].name)
+        left, right = (x - length, x) if _names_before(graph, places, radii, i) else (x, x + length)
         box = (left, y - _LINE / 2, right, y + _LINE / 2)
-        free = all(box[0] > b[2] or b[0] > box[2] or box[1] > b[3] or b[1] > box[3] for b in taken)
-        if free and right < WIDTH:
+        if all(box[0] > b[2] or b[0] > box[2] or box[1] > b[3] or b[1] > box[3] for b in taken):
             taken.append(box)
             named.add(i)
     return named
+
+
+def _names_before(graph: KnowledgeGraph, places: NDArray[np.float64], radii: Sequence[float], i: int) -> bool:
+    """Whether a name stands left of its node, because it would reach over the picture's right edge."""
+    return bool(places[i, 0] + radii[i] + _LETTER * len(graph.nodes[i].name) >= WIDTH)
 
 
 def _largest(graph: KnowledgeGraph) -> KnowledgeGraph:

@@ -29,18 +29,19 @@ class Backbone(nn.Module):
         model: a ``...ForConditionalGeneration`` of a family in ``FAMILIES``.
         image_length: image tokens a picture; pictures are square and all of one size.
         prompt_end_id: the token that ends a prompt, where the family reads the prompt both ways.
+        image_token_id: the placeholder of an image token, where the model's configuration has none.
     """
 
-    def __init__(self, model: Any, image_length: int, prompt_end_id: int | None = None) -> None:
+    def __init__(
+        self, model: Any, image_length: int, prompt_end_id: int | None = None, image_token_id: int | None = None
+    ) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
         self.image_length = image_length
         self.prompt_end_id = prompt_end_id
         self.family: Family = FAMILIES[model.config.model_type]
         self.hidden_size: int = model.config.get_text_config().hidden_size
-        self.image_token_id: int = next(
-            getattr(model.config, key) for key in ("image_token_id", "image_token_index") if hasattr(model.config, key)
-        )
+        self.image_token_id: int = _image_token_id(model.config) if image_token_id is None else image_token_id
 
     @property
     def decoder(self) -> nn.Module:
@@ -157,9 +158,7 @@ class Backbone(nn.Module):
             positions: of the new tokens, as ``positions`` gives them; needed with a filled cache.
             cache: a ``DynamicCache``.
         """
-        where = input_ids == self.image_token_id
-        if features is not None and not bool((where.sum(dim=1) == self.image_length).all()):
-            raise ValueError(f"expected {self.image_length} image placeholders a row, got {where.sum(dim=1).tolist()}")
+        where = self._placeholders(input_ids, features)
         given: dict[str, Any] = {"use_cache": cache is not None, "past_key_values": cache}
         if features is not None:
             given["mm_encoder_outputs"] = {"image": self._seen(features)}
@@ -203,6 +202,13 @@ class Backbone(nn.Module):
         on_line = (mask.cumsum(dim=1) - 1).clamp(min=0) + first
         return on_line, torch.full((len(input_ids),), first, device=input_ids.device)
 
+    def _placeholders(self, input_ids: Tensor, features: Tensor | None) -> Tensor:
+        """Where image tokens stand ``[B, T]``; with features, as many as they have."""
+        where = input_ids == self.image_token_id
+        if features is not None and not bool((where.sum(dim=1) == self.image_length).all()):
+            raise ValueError(f"expected {self.image_length} image placeholders a row, got {where.sum(dim=1).tolist()}")
+        return where
+
     def _seen(self, features: Tensor) -> BaseModelOutputWithPooling:
         """Image tokens in the form in which the family's vision tower gives them."""
         parts = features.to(self.model.dtype).split(self.hidden_size, dim=-1)
@@ -243,6 +249,11 @@ class Backbone(nn.Module):
         Without ``owners`` there is one image.
         """
         return greedy_shared(self, prompts, features, stop_id, max_new_tokens, owners, choose)
+
+
+def _image_token_id(config: Any) -> int:
+    found: int = next(getattr(config, key) for key in ("image_token_id", "image_token_index") if hasattr(config, key))
+    return found
 
 
 def _stacked(parts: Tensor | Sequence[Tensor]) -> Tensor:

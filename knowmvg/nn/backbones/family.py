@@ -25,6 +25,8 @@ class Family:
         listed: whether the vision tower's output is a list with a tensor a picture, or one tensor.
         deepstack: whether it comes with features for several decoder layers.
         template: the family's own prompt layout where no chat template is published for it.
+        text_only: whether the model has read text alone: it is then shown the run's own image encoder by a trained
+            projector (nn/backbones/text_backbone.py), and its template takes a turn as one text.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Family:
     listed: bool = True
     deepstack: bool = False
     template: str | None = None
+    text_only: bool = False
 
 
 _PALIGEMMA_LAYOUT = (
@@ -70,4 +73,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "internvl": Family("InternVL", "<IMG_CONTEXT>", listed=False),
     "joined_llava": Family("MiniGPT-v2's layout (PFMVG)", "<image>", template=_MINIGPT_LAYOUT),
+    "llama": Family("Llama (SmolLM2)", "<image>", text_only=True),
+    "qwen3": Family("Qwen3", "<image>", text_only=True),
 }

@@ -85,7 +85,13 @@ def open_chest_imagenome(places: Places, options: Mapping[str, str]) -> ChestIma
     if avoided is not None:
         next(read_columns(avoided, ("dicom_id",)), None)
     facts = DatasetFacts(
-        "Chest ImaGenome", "1.0.0, silver", LICENCE, True, "https://physionet.org/content/chest-imagenome/", _NOTES
+        "Chest ImaGenome",
+        "1.0.0, silver",
+        LICENCE,
+        True,
+        "https://physionet.org/content/chest-imagenome/",
+        _NOTES,
+        named=True,
     )
     return ChestImaGenome(facts, MimicCopy.at(places).images, tuple(tables), avoided, graphs)
 

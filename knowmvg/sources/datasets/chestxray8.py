@@ -61,7 +61,7 @@ class ChestXray8:
             licence="no restrictions on use; name the NIH Clinical Center and cite Wang et al., CVPR 2017",
             credentialed=False,
             source="https://nihcc.app.box.com/v/ChestXray-NIHCC",
-            notes=("the set has no reports: the text of a study is its findings in words",),
+            notes=("The set has no reports: the text of a study is its findings in words.",),
         )
         self._folders = ("", "images", *(part for part in _PARTS if (images / part).is_dir()))
         next(read_table(table, COLUMNS), None)  # the header is that of the release, or this says so

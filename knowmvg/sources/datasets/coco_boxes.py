@@ -40,6 +40,7 @@ from knowmvg.sources.manifest import Box, StudyRow
 
 PHRASES = ("phrase", "caption", "label_text")
 MAX_CATEGORIES = 100_000
+_PATIENT = ("patient", "patient_id")
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|validation|test)(?:[^a-z]|$)")
 
 
@@ -65,7 +66,8 @@ def open_coco(places: Places, options: Mapping[str, str]) -> CocoReader:
             if not has_list(path, part):
                 raise ManifestError(f"a list at {part!r} in a COCO file", f"none in {path}", "Correct the file.")
     split = options.get("split", "")
-    notes = ("Images without a patient count as patients of their own.",)
+    patients = all(map(_names_patients, files))
+    notes = () if patients else ("Images without a patient count as patients of their own.",)
     facts = DatasetFacts(
         options.get("name", "COCO"), "as given", "as given by the user", flag(options, "credentialed", True), "", notes
     )
@@ -138,12 +140,18 @@ def _gather_annotations(path: Path, images: Gathering) -> Iterator[Fault]:
             yield item.fault(UnusableError(*drawn.broken))
 
 
+def _names_patients(path: Path) -> bool:
+    """Whether the first image of a file says its patient."""
+    first = next((item for item in read_list(path, "images") if isinstance(item, JsonItem)), None)
+    return first is not None and any(first.values.get(key) is not None for key in _PATIENT)
+
+
 def _image(item: JsonItem, split: str) -> ImageFacts:
     name = item.text("file_name")
     own = item.optional("split")
     sides = [item.values.get(side) for side in ("width", "height")]
     width, height = (0, 0) if sides == [None, None] else (image_side(item.number(s), s) for s in ("width", "height"))
-    patient = next((item.name(key) for key in ("patient", "patient_id") if item.values.get(key) is not None), None)
+    patient = next((item.name(key) for key in _PATIENT if item.values.get(key) is not None), None)
     return ImageFacts(
         study=item.optional("study") or name.rsplit(".", 1)[0],
         image=name,

@@ -84,7 +84,8 @@ def open_csv(places: Places, options: Mapping[str, str]) -> CsvReader:
         got = f"neither in line 1 of {table}"
         todo = "Name it with the option phrase or category."
         raise ManifestError("a column of phrases or of categories", got, todo)
-    notes = ("Images without a patient count as patients of their own.",)
+    patients = first is not None and layout.columns["patient"] in first.values
+    notes = () if patients else ("No column of patients: each image counts as a patient of its own.",)
     facts = DatasetFacts(
         options.get("name", "CSV"), "as given", "as given by the user", flag(options, "credentialed", True), "", notes
     )

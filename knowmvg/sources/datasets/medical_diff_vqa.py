@@ -69,7 +69,7 @@ def open_medical_diff_vqa(places: Places, options: Mapping[str, str]) -> Medical
         next(read_columns(table, columns), None)  # checks the header
         tables.append(table)
     inherited = {name: value for name, value in options.items() if name not in _OWN}
-    boxes = open_ms_cxr(_places_of_boxes(places), inherited)
+    boxes = open_ms_cxr(_places_of_boxes(places), inherited, option="--annotations")
     return MedicalDiffVqa(boxes, tables[0], tables[1], rows == "question", split == "questions")
 
 

@@ -34,23 +34,23 @@ FORMATS = {"csv": read_csv, "json": read_json}
 _Key = tuple[str, str]  # category and text of a phrase
 
 
-def open_ms_cxr(places: Places, options: Mapping[str, str]) -> MsCxr:
+def open_ms_cxr(places: Places, options: Mapping[str, str], *, option: str = "--root") -> MsCxr:
     """The reader of a release.
 
     ``--root`` holds the release's files (or ``--annotations`` names one of them), ``--images`` MIMIC-CXR-JPG,
-    ``--reports`` the reports of MIMIC-CXR.
+    ``--reports`` the reports of MIMIC-CXR. ``option`` is how the user names the folder of the release.
 
     Raises:
         RecipeError: a setting with another value.
         ManifestError: files are missing or are not those of the release.
     """
-    path, version = _annotations(places, options)
+    path, version = _annotations(places, options, option)
     copy = MimicCopy.at(places)
     split = _chosen("split", options, ("ms-cxr", "mimic"), "ms-cxr")
     return MsCxr(path, version, copy, mimic_split=split == "mimic")
 
 
-def _annotations(places: Places, options: Mapping[str, str]) -> tuple[Path, str]:
+def _annotations(places: Places, options: Mapping[str, str], option: str) -> tuple[Path, str]:
     """The annotation file and the release that it belongs to."""
     versions = [_chosen("version", options, tuple(RELEASES), "")] if "version" in options else list(RELEASES)
     forms = [_chosen("format", options, tuple(FORMATS), "")] if "format" in options else list(FORMATS)
@@ -66,7 +66,11 @@ def _annotations(places: Places, options: Mapping[str, str]) -> tuple[Path, str]
                 if path.is_file():
                     return path, version
     names = ", ".join(f"{RELEASES[version]}.{form}" for version in versions for form in forms)
-    raise ManifestError(f"one of {names}", f"none in {places.root}", "Name the folder of MS-CXR with --root.")
+    here = sorted(path.name for stem in RELEASES.values() for path in places.root.glob(f"{stem}.*"))
+    todo = f"Name the folder of MS-CXR with {option}."
+    if here:
+        todo = "Leave out the settings version and format, or download the release that they name."
+    raise ManifestError(f"one of {names}", f"{', '.join(here) or 'none'} in {places.root}", todo)
 
 
 def _chosen(name: str, options: Mapping[str, str], known: tuple[str, ...], usual: str) -> str:
@@ -91,7 +95,7 @@ class MsCxr:
     def __init__(self, path: Path, version: str, copy: MimicCopy, *, mimic_split: bool = False) -> None:
         self.path, self.copy, self.mimic_split = path, copy, mimic_split
         self.image_root, self.files = copy.images, (path,)
-        notes = () if copy.reports else ("no reports were given: the text of a study is its phrases, joined",)
+        notes = () if copy.reports else ("No reports were given: the text of a study is its phrases, joined.",)
         self.facts = DatasetFacts(
             name="MS-CXR",
             version=version,

@@ -21,6 +21,8 @@ class DatasetFacts:
     ``credentialed`` data may not leave the user's machine: text of theirs is never sent to an endpoint, and nothing
     made from them is written to a folder that is meant to be shared, unless the user says so. ``notes`` are facts that
     a user of the rows must know (no reports were given, say); they stand in ``dataset.json`` and in the summary.
+    ``named`` says that every phrase is the name of one of few categories, which tables may show where it has no
+    finding.
     """
 
     name: str
@@ -29,6 +31,7 @@ class DatasetFacts:
     credentialed: bool
     source: str
     notes: tuple[str, ...] = ()
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

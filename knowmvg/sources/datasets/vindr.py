@@ -65,7 +65,8 @@ def open_vindr(places: Places, options: Mapping[str, str]) -> VinDrReader:
         check_headers(part)
     notes = (*_NOTES, "Licence: the rules of the competition.") if kaggle else _NOTES
     licence = "rules of the competition on Kaggle" if kaggle else _LICENCE
-    facts = DatasetFacts("VinDr-CXR", version, licence, True, "https://physionet.org/content/vindr-cxr/", notes)
+    source = "https://physionet.org/content/vindr-cxr/"
+    facts = DatasetFacts("VinDr-CXR", version, licence, True, source, notes, named=True)
     return VinDrReader(
         facts,
         places.images or places.root,

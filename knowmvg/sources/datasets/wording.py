@@ -21,11 +21,11 @@ class Standing:
     section: Section = Section.UNHEADED
 
 
-def find_phrase(report: str, phrase: str) -> Standing:
+def find_phrase(report: str, phrase: str, section: Section | None = None) -> Standing:
     """The first place in the report's findings and impression that holds a phrase word for word.
 
     Case and white space do not count, words are whole. ``span`` is ``None`` for a phrase that is not there, or only in
-    a section that gives no findings (indication, comparison, technique).
+    a section that gives no findings (indication, comparison, technique). With ``section`` it is sought there alone.
     """
     words = r"\s+".join(re.escape(word) for word in phrase.split())
     if not words or len(phrase) > MAX_PHRASE:
@@ -33,7 +33,7 @@ def find_phrase(report: str, phrase: str) -> Standing:
     sections = split_sections(report)
     for match in re.finditer(rf"(?<!\w){words}(?!\w)", report, re.IGNORECASE):
         holder = next((part.section for part in sections if part.start <= match.start() < part.end), None)
-        if holder is not None and holder not in SILENT:
+        if holder is not None and holder not in SILENT and section in (None, holder):
             return Standing(match.span(), holder)
     return Standing()
 

@@ -17,6 +17,7 @@ from knowmvg.sources.prepare.names import Names
 from knowmvg.sources.prepared import path_within
 
 MAX_REPORT, MAX_PHRASES, MAX_BOXES = 1_000_000, 1_000, 1_000
+MISSING_IMAGE = "missing image"
 _KNOWN_IMAGES = 4_096
 
 
@@ -56,7 +57,7 @@ class RowChecks:
             detail = "the image is named by a path, or reached by a link, that leads out of the folder of images"
             raise UnusableError("link out of the folder", detail)
         if not path.is_file():
-            raise UnusableError("missing image", f"no {name} in the folder of images")
+            raise UnusableError(MISSING_IMAGE, f"no {name} in the folder of images")
         try:
             size = image_size(path)
         except ImageError as error:

@@ -11,7 +11,7 @@ from knowmvg.core.errors import ManifestError
 from knowmvg.sources.datasets.reader import DatasetReader, Fault
 from knowmvg.sources.datasets.tables import UnusableError
 from knowmvg.sources.manifest import StudyRow
-from knowmvg.sources.prepare.checks import RowChecks, left_out
+from knowmvg.sources.prepare.checks import MISSING_IMAGE, RowChecks, left_out
 from knowmvg.sources.prepare.journal import Journal
 
 RowTransform: TypeAlias = Callable[[StudyRow], StudyRow | None]
@@ -75,7 +75,8 @@ class Collector:
     def _record(self, fault: Fault) -> None:
         if not fault.kept and not self.skip_faulty:
             place = fault.file if fault.row is None else f"row {fault.row} of {fault.file}"
-            todo = "Correct the source, or leave such rows out with --skip-faulty."
+            first = "Check --images" if fault.kind == MISSING_IMAGE else "Correct the source"
+            todo = f"{first}, or leave such rows out with --skip-faulty."
             raise ManifestError(f"a usable {place}", f"{fault.kind}: {fault.detail}", todo)
         self.journal.fault(fault)
 

@@ -15,7 +15,7 @@ from knowmvg.sources.prepare.summary import split_name
 from knowmvg.sources.prepare.tally import GRID, SIZES, Counts, Tally
 from knowmvg.sources.prepared import PreparedNotes
 
-MOST_FINDINGS = 24
+MOST_FINDINGS, FEWEST_BARS = 24, 5
 _COLOURS = ("#0b62b8", "#6fa8dc", "#b04a00", "#8a929c", "#b4bac2")
 _STYLE: dict[Any, Any] = {  # matplotlib lists all keys as literals
     "text.parse_math": False,  # a finding's name may hold a dollar sign
@@ -50,6 +50,7 @@ def _findings(axes: Axes, tally: Tally) -> None:
     ranked = sorted(tally.findings.items(), key=lambda pair: (pair[1].boxes.total(), pair[0]))
     shown = ranked[-MOST_FINDINGS:]
     places, left = np.arange(len(shown)), np.zeros(len(shown))
+    axes.set_ylim(len(shown) - 0.4 - max(len(shown), FEWEST_BARS), len(shown) - 0.4)  # one bar alone is no wall
     for index, split in enumerate(tally.splits):
         counts = np.array([found.boxes[split] for _, found in shown], dtype=float)
         axes.barh(places, counts, left=left, color=_COLOURS[min(index, 4)], label=split_name(split))
@@ -57,10 +58,19 @@ def _findings(axes: Axes, tally: Tally) -> None:
     axes.set_yticks(places, [name if len(name) <= 40 else f"{name[:39]}…" for name, _ in shown])
     axes.tick_params(axis="y", length=0)
     further = len(ranked) - len(shown)
-    axes.set(title="Boxes by finding" + (f" ({further} rarer findings not shown)" if further else ""), xlabel="boxes")
+    axes.set_title("Boxes by finding" + (f" ({further} rarer not shown)" if further else ""), loc="left")
+    axes.set_xlabel("boxes")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    if shown:
-        axes.legend(loc="lower right")
+    if shown:  # beside the title, where no bar can be
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(tally.splits),
+            borderaxespad=0.2,
+            borderpad=0.1,
+            columnspacing=1.0,
+            handlelength=1.2,
+        )
 
 
 def _sizes(axes: Axes, tally: Tally) -> None:
@@ -69,12 +79,17 @@ def _sizes(axes: Axes, tally: Tally) -> None:
     grouped = counts.reshape(-1, step).sum(axis=1)
     edges = np.arange(len(grouped)) * step / SIZES
     axes.bar(edges, grouped, width=step / SIZES, align="edge", color=_COLOURS[0], edgecolor="white", linewidth=0.5)
-    axes.set(title="Size of the boxes", xlabel="square root of the share of the image's area", ylabel="boxes")
+    axes.set_title("Size of the boxes", loc="left")
+    axes.set(xlabel="square root of the share of the image's area", ylabel="boxes")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _map(figure: Figure, axes: Axes, cells: Any, title: str, unit: str) -> None:
     drawn = axes.imshow(cells, extent=(0, 1, 1, 0), cmap="magma", interpolation="nearest", vmin=0)
-    figure.colorbar(drawn, ax=axes, shrink=0.8, label=unit)
-    axes.set(title=title, xlabel="x / width (0: left edge of the image)", ylabel="y / height")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label=unit)
+    if np.issubdtype(cells.dtype, np.integer):
+        bar.locator = MaxNLocator("auto", integer=True)
+        bar.update_ticks()
+    axes.set_title(title, loc="left")
+    axes.set(xlabel="x / width (0: left edge of the image)", ylabel="y / height")

@@ -75,7 +75,7 @@ def prepare(
             taken_up = journal.taken
             changed = [changed_file(path) for path in reader.files if checksums[path.name] == CHANGED]
             Collector(checks, journal, transform, skip_faulty).collect(reader, changed, told)
-            written = write_manifest(part, journal, assign, told)
+            written = write_manifest(part, journal, assign, told, named=reader.facts.named)
             notes = notes_of(reader, checksums, choices, journal, written)
         complete(part, notes, written.tally)
         move_into_place(part, out)

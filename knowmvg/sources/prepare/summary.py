@@ -31,7 +31,7 @@ def split_table(notes: PreparedNotes) -> Table:
 def finding_table(notes: PreparedNotes, tally: Tally) -> Table:
     """Phrases and boxes of each finding by split, and the median share of the image's area that a box takes."""
     splits = list(notes.counts)
-    header = ("finding", *(f"{split_name(split)}: phrases / boxes" for split in splits), "boxes", "median area")
+    header = ("finding (phrases / boxes)", *map(split_name, splits), "all boxes", "median area")
     order = sorted(tally.findings.items(), key=lambda pair: (-pair[1].boxes.total(), pair[0]))
     rows = []
     for name, found in order:

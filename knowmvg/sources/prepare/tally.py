@@ -13,7 +13,7 @@ from knowmvg.sources.prepare.names import Names
 
 GRID = 64  # cells a side of the maps of places
 SIZES = 200  # steps of the scale of relative sizes
-NO_FINDING = "(no finding)"
+NO_FINDING = "(not in the lexicon)"
 
 Counts = NDArray[np.int64]
 
@@ -72,9 +72,14 @@ def _edge(place: float) -> int:
 
 
 class Tally:
-    """All counts of a data set, by split; a study without split has an empty one."""
+    """All counts of a data set, by split; a study without split has an empty one.
 
-    def __init__(self) -> None:
+    ``named`` says that phrases are names of categories and no text of reports: those without a finding are then counted
+    by their name, of which there are few, and else under ``NO_FINDING`` together.
+    """
+
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
         self.findings: defaultdict[str, FindingTally] = defaultdict(FindingTally)
         self.assertions: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -92,7 +97,8 @@ class Tally:
             totals["boxes"] += len(phrase.boxes)
             self.assertions[row.split][phrase.assertion.value] += 1
             if phrase.boxes:
-                self.findings[phrase.finding or NO_FINDING].add(row.split, phrase.boxes, row.width, row.height)
+                name = phrase.finding or (phrase.text if self._named else NO_FINDING)
+                self.findings[name].add(row.split, phrase.boxes, row.width, row.height)
 
     @property
     def splits(self) -> list[str]:

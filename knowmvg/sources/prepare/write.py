@@ -34,13 +34,15 @@ class Written:
     ids: str
 
 
-def write_manifest(part: Path, journal: Journal, assign: SplitAssignment | None, told: Progress) -> Written:
-    """Write the rows of the journal with their splits, and count them.
+def write_manifest(
+    part: Path, journal: Journal, assign: SplitAssignment | None, told: Progress, *, named: bool = False
+) -> Written:
+    """Write the rows of the journal with their splits, and count them; ``named`` as in ``Tally``.
 
     Raises ``ManifestError`` where there is no row, and what ``assign`` raises.
     """
     split_of = assign(journal.rows()) if assign else None
-    tally, content, ids = Tally(), hashlib.sha256(), hashlib.sha256()
+    tally, content, ids = Tally(named=named), hashlib.sha256(), hashlib.sha256()
     count = 0
     with (part / MANIFEST).open("wb") as manifest:
         for count, row in enumerate(journal.rows(), 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from knowmvg.core.errors import ManifestError
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.splits.id_lists import IdLists, read_id_lists
-from knowmvg.sources.splits.names import UNUSED, Unit, official_split
+from knowmvg.sources.splits.names import UNUSED, Split, Unit, official_split
 from knowmvg.sources.splits.shares import Shares, rarest_findings, share_patients
 
 SplitOf = Callable[[StudyRow], str]
@@ -30,21 +30,42 @@ class Division(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ByShares:
-    """Shares of patients by seed; ``stratified`` by each patient's rarest finding."""
+    """Shares of patients by seed; ``stratified`` by each patient's rarest finding.
+
+    Patients with a study in the split ``keep`` stay there, with all their studies; the shares are those of the others.
+    """
 
     shares: Shares
     seed: int = 0
     stratified: bool = False
+    keep: Split | None = None
 
     def learn(self, rows: Iterable[StudyRow]) -> SplitOf:
-        """See ``Division``."""
-        strata = rarest_findings(rows) if self.stratified else dict.fromkeys((row.patient for row in rows), "")
-        given = share_patients(strata, self.shares, self.seed, strata)
+        """See ``Division``. Raises ``ManifestError`` where nobody is in the split to keep."""
+        kept: set[str] = set()
+        noted = self._noting(rows, kept)
+        strata = rarest_findings(noted) if self.stratified else dict.fromkeys((row.patient for row in noted), "")
+        if self.keep is None:
+            given = share_patients(strata, self.shares, self.seed, strata)
+            return lambda row: given[row.patient]
+        if not kept:
+            todo = "Leave out --keep, or bring the published splits back with --official first."
+            raise ManifestError(f"studies in {self.keep}, to keep them there", "none", todo)
+        given = share_patients(strata.keys() - kept, self.shares, self.seed, strata)
+        given.update(dict.fromkeys(kept, self.keep))
         return lambda row: given[row.patient]
+
+    def _noting(self, rows: Iterable[StudyRow], kept: set[str]) -> Iterator[StudyRow]:
+        for row in rows:
+            if self.keep is not None and row.split and official_split(row.split) == self.keep:
+                kept.add(row.patient)
+            yield row
 
     def facts(self) -> dict[str, Any]:
         """See ``Division``."""
-        told = {"shares": self.shares.text, "seed": self.seed, "stratified": self.stratified}
+        told: dict[str, Any] = {"shares": self.shares.text, "seed": self.seed, "stratified": self.stratified}
+        if self.keep is not None:
+            told["kept"] = self.keep
         return {"kind": "shares", "unit": Unit.PATIENT.value, **told}
 
 

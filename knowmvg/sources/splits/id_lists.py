@@ -138,6 +138,9 @@ def _published(values: dict[str, Any], path: Path, salt: bytes | None) -> tuple[
         raise ManifestError(f"the salt {salted} of the hashed ids in {path}", got, "Give it with --salt FILE.")
     if salted is None and salt is not None:
         raise ManifestError("hashed ids, as a salt was given", f"plain ids in {path}", "Leave out --salt.")
+    missing = [file for file, _ in lists.values() if not file.is_file()]
+    if missing:
+        raise ManifestError(f"the lists that {path} names, beside it", f"no {missing[0]}", "Copy their folder with it.")
     for split, (file, _) in lists.items():
         if list_digest(name for _, name, _ in _lines(file, split)) != wanted[split]:
             raise ManifestError(f"the ids that {path} describes", f"others in {file}", "Copy both files again.")

@@ -48,7 +48,8 @@ def official(folder: Path) -> Official:
     if kept.is_dir():
         return Official(kept)
     if _kind(folder) not in (None, "official"):
-        raise ManifestError("official splits", f"none kept in {folder}", "Prepare the data set again.")
+        todo = "The data set came without: divide it with --ratio or --ids, or prepare it again if it has some."
+        raise ManifestError("official splits", f"none kept in {folder}", todo)
     return Official()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from knowmvg.core.boxes import pairwise_iou
+from knowmvg.core.records import normalised
 from knowmvg.sources.manifest import PhraseRow, StudyRow, UnmentionedRow
 from knowmvg.sources.texts.edits import Rewritten
 
@@ -13,18 +14,19 @@ SAME_PLACE = 0.5
 
 
 def is_verbatim(row: StudyRow, phrase: PhraseRow) -> bool:
-    """Whether the phrase's span holds its text."""
-    return phrase.span is not None and row.report[slice(*phrase.span)] == phrase.text
+    """Whether the phrase's span holds its text; case and white space do not count, as in data sets' own phrases."""
+    return phrase.span is not None and normalised(row.report[slice(*phrase.span)]) == normalised(phrase.text)
 
 
 def moved(phrase: PhraseRow, report: Rewritten) -> PhraseRow:
-    """The verbatim phrase in the new report: its new words without white space at their ends, and where they stand."""
+    """The verbatim phrase in the new report: its new words in one line, and where they stand."""
     assert phrase.span is not None
     start, end = report.span(phrase.span)
     words = report.text[start:end]
     start += len(words) - len(words.lstrip())
-    text = words.strip()
-    return phrase.model_copy(update={"text": text, "span": (start, start + len(text)) if text else None})
+    words = words.strip()
+    span = (start, start + len(words)) if words else None
+    return phrase.model_copy(update={"text": " ".join(words.split()), "span": span})
 
 
 def with_report(row: StudyRow, report: str, phrases: Iterable[PhraseRow]) -> StudyRow:

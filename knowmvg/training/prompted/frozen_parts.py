@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from safetensors.torch import load_file
 
@@ -12,7 +14,9 @@ from knowmvg.grounders.segmenters.load import LoadedSam, load_sam
 from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.nn.image_encoder import ImageEncoderConfig, RadiographEncoder
 from knowmvg.nn.prompt_encoder import PromptConfig
-from knowmvg.training.cache import FeatureCache, cache_features
+from knowmvg.training.cache import FeatureCache, cached_features
+from knowmvg.training.hardware import device_of, made_once
+from knowmvg.training.prompted.node_vectors import weights_hash
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.segmenter import (
     WEIGHTS,
@@ -34,21 +38,12 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
         return fitting_sam(recipe, recipe.sam)
     folder = work.folder("segmenter")
     folder.mkdir(parents=True, exist_ok=True)
-    classes = sorted({name for row in work.masked.train for name, _ in structures(row)})
-    torch.manual_seed(recipe.parts_seed)
-    encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
-    task = SegmenterTask(encoder, build_segmenter(prompt_config(recipe)), len(classes))
-    weights = folder / "segmenter.safetensors"
-    if not weights.is_file():
-        images = PromptedImages(
-            work.masked.folder,
-            work.masked.train,
-            classes,
-            recipe.image_encoder.canvas,
-            part.prompts,
-            recipe.parts_seed,
-            part.schedule.steps * part.schedule.batch * part.schedule.accumulate,
-        )
+    classes = classes_of(work)
+    task = blank_segmenter(recipe, classes)
+    weights, device = folder / "segmenter.safetensors", device_of(recipe.machine)
+
+    def learn() -> None:
+        images = prompted_images(work, classes)
         with timed(folder, "segmenter"):
             fit(
                 task,
@@ -60,14 +55,44 @@ def pretrained_segmenter(work: Workplace) -> SegmenterTask | LoadedSam:
                 stage="segmenter",
                 seed=recipe.parts_seed,
                 report=work.report,
+                machine=recipe.machine.shared(),
             )
-        quality = mask_iou_by_class(task, work.masked.folder, work.masked.valid, recipe.image_encoder.canvas)
+        side = recipe.image_encoder.canvas
+        quality = mask_iou_by_class(task.to(device), work.masked.folder, work.masked.valid, side)
         write_json(folder / "mask_iou.json", quality)
         told = "  ".join(f"{name} {value:.2f}" for name, value in quality.items())
         work.report(f"segmenter: mask IoU from a reference box  {told}")
         save_weights(task, weights)
+
+    made_once(weights, learn)
     task.load_state_dict(load_file(weights))
-    return task
+    return task.cpu()  # training has left it where it was trained
+
+
+def classes_of(work: Workplace) -> list[str]:
+    """The classes of all structures with masks."""
+    return sorted({name for row in work.masked.train for name, _ in structures(row)})
+
+
+def blank_segmenter(recipe: Recipe, classes: Sequence[str]) -> SegmenterTask:
+    """The CPU-size image encoder, prompt encoder and mask decoder before they have seen anything."""
+    torch.manual_seed(recipe.parts_seed)
+    encoder = RadiographEncoder(ImageEncoderConfig(**recipe.image_encoder.model_dump()))
+    return SegmenterTask(encoder, build_segmenter(prompt_config(recipe)), len(classes))
+
+
+def prompted_images(work: Workplace, classes: Sequence[str]) -> PromptedImages:
+    """What they learn from, in the order of the run."""
+    recipe, schedule = work.recipe, work.recipe.segmenter.schedule
+    return PromptedImages(
+        work.masked.folder,
+        work.masked.train,
+        classes,
+        recipe.image_encoder.canvas,
+        recipe.segmenter.prompts,
+        recipe.parts_seed,
+        schedule.steps * schedule.batch * schedule.accumulate,
+    )
 
 
 def fitting_sam(recipe: Recipe, part: SamPart) -> LoadedSam:
@@ -93,23 +118,28 @@ def prompt_config(recipe: Recipe) -> PromptConfig:
 
 def image_features(work: Workplace, pretrained: SegmenterTask | LoadedSam) -> FeatureCache:
     """What the frozen image encoder makes of the studies."""
-    return _cached(work, "features", pretrained.encoder)
+    return _cached(work, "features", pretrained.encoder, weights_hash(pretrained.encoder.state_dict()))
 
 
 def image_tokens(work: Workplace, backbone: LoadedBackbone) -> FeatureCache:
     """What the backbone's frozen vision tower makes of the studies."""
-    return _cached(work, "tokens", VisionTower(backbone))
+    tower = VisionTower(backbone)
+    return _cached(work, "tokens", tower, f"{weights_hash(tower.frozen())} {backbone.pictures.described()}")
 
 
-def _cached(work: Workplace, stage: str, encoder: torch.nn.Module) -> FeatureCache:
-    folder, studies = work.folder(stage), work.studies
+def _cached(work: Workplace, stage: str, encoder: torch.nn.Module, identity: str) -> FeatureCache:
+    folder, studies, machine = work.folder(stage), work.studies, work.recipe.machine
     folder.mkdir(parents=True, exist_ok=True)
     with timed(folder, stage):
-        return cache_features(
-            folder / f"{stage}.npy",
+        return cached_features(
+            machine.cache or work.parts / "frozen",
+            folder / "images.json",
             studies.folder,
-            [*studies.train, *studies.valid],
+            [*(studies.train if work.recipe.augment is None else ()), *studies.valid],
             encoder,
+            identity,
             work.recipe.image_encoder.canvas,
             work.report,
+            device=device_of(machine),
+            workers=machine.workers,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,32 @@ class DrawnBatches(Dataset[DrawnBatch]):
         return self.length
 
     def __getitem__(self, index: int) -> DrawnBatch:
-        return [self.examples[i] for i in self.batches[index]], self.spoken[index] if self.spoken else []
+        return [self._example(i, index) for i in self.batches[index]], self.spoken[index] if self.spoken else []
+
+    def _example(self, index: int, batch: int) -> Example:
+        return self.examples[index]
+
+
+class AugmentedBatches(DrawnBatches):
+    """The same draws with images changed anew in each; ``redrawn`` gives example ``i`` as a generator changes it.
+
+    Batch ``i`` depends on the seed and ``i`` alone here too.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        seed: int,
+        length: int,
+        batch: int,
+        spoken: int,
+        redrawn: Callable[[int, np.random.Generator], Example],
+    ) -> None:
+        super().__init__(examples, seed, length, batch, spoken)
+        self.seed, self.redrawn = seed, redrawn
+
+    def _example(self, index: int, batch: int) -> Example:
+        return self.redrawn(int(index), np.random.default_rng([self.seed, 6, batch, index]))
 
 
 class GroundingTask(nn.Module):
@@ -77,16 +102,19 @@ class GroundingTask(nn.Module):
         words = grounder.tokenizer  # a backbone is taught on images alone
         self._spoken = [LanguageTask(grounder.model.vlm, words)] if isinstance(words, GroundingTokenizer) else []
         self._parts = (grounder, cache, tokens)
-        self.register_state_dict_post_hook(_leave_out_bases)
-        self.register_load_state_dict_post_hook(_miss_no_bases)
+        self.register_state_dict_post_hook(_leave_out_frozen)
+        self.register_load_state_dict_post_hook(_miss_no_frozen)
 
     def collate(self, batches: Sequence[DrawnBatch]) -> dict[str, Any]:
         """Drawn batches as one, with cached features."""
         grounder, cache, tokens = self._parts
         examples = [example for drawn, _ in batches for example in drawn]
         spoken = [report for _, reports in batches for report in reports]
-        ids = [example.id for example in examples]
-        batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
+        if examples[0].canvas is not None:  # changed in this draw: no cache holds its features
+            batch = grounder.collate(examples)
+        else:
+            ids = [example.id for example in examples]
+            batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
     def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -102,23 +130,24 @@ class GroundingTask(nn.Module):
         return terms
 
 
-def _of_bases(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
-    """Names of frozen weights that were loaded by id, file or folder: a base may have billions of them."""
+def _of_frozen(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
+    """Names of frozen weights: shared parts that the run finds again, bases that may have billions of weights."""
     assert isinstance(task, GroundingTask)
-    bases = tuple(f"{prefix}model.{base}" for base in store.referred(task._parts[0].config))
+    parts = (*(f"{part}." for part in task.model.frozen), *store.referred(task._parts[0].config))
+    frozen = tuple(f"{prefix}model.{part}" for part in parts)
     trained = {f"{prefix}model.{name}" for name in task.model.trainable()}
-    return [name for name in names if name.startswith(bases) and name not in trained]
+    return [name for name in names if name.startswith(frozen) and name not in trained]
 
 
-def _leave_out_bases(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
+def _leave_out_frozen(task: nn.Module, state: dict[str, Tensor], prefix: str, _: object) -> None:
     """A checkpoint does not hold them."""
-    for name in _of_bases(task, list(state), prefix):
+    for name in _of_frozen(task, list(state), prefix):
         del state[name]
 
 
-def _miss_no_bases(task: nn.Module, lacking: Any) -> None:
+def _miss_no_frozen(task: nn.Module, lacking: Any) -> None:
     """One that is read need not hold them."""
-    for name in _of_bases(task, list(lacking.missing_keys)):
+    for name in _of_frozen(task, list(lacking.missing_keys)):
         lacking.missing_keys.remove(name)
 
 
@@ -132,7 +161,7 @@ def validate(
     for start in range(0, len(examples), 32):
         part = examples[start : start + 32]
         ids = [example.id for example in part]
-        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids))
+        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids)).to(grounder.device)
         states = grounder.model.vlm(batch.input_ids, None, batch.read)
         placed = grounder.model.place(*batch.emitting(states), batch.image, batch.box_rows)
         overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])

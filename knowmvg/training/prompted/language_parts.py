@@ -10,7 +10,9 @@ from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.graph import KnowledgeGraph, load_graph, save_graph
 from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.nn.backbones.text_backbone import ImageMap
 from knowmvg.nn.language_model import LanguageModel, LanguageModelConfig
+from knowmvg.training.hardware import device_of, made_once
 from knowmvg.training.prompted.language import LanguageTask, SpokenBatches, speak
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.workplace import Workplace
@@ -25,7 +27,8 @@ def words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
     recipe, rows = work.recipe, work.studies.train
     image_length = recipe.language.image_tokens**2
     folder = work.folder("words")
-    if not (folder / "knowledge.json").is_file():
+
+    def learn() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         graph = build_graph((phrase.phrase() for row in rows for phrase in row.phrases), load_atlas())
         spoken = (speak(recipe.parts_seed, index)[0] for index in range(SPOKEN))
@@ -33,6 +36,8 @@ def words(work: Workplace) -> tuple[GroundingTokenizer, KnowledgeGraph]:
         GroundingTokenizer.train(texts, image_length, recipe.language.vocabulary).save(folder / "tokenizer.json")
         save_graph(graph, folder / "knowledge.json")
         work.report(f"words: {len(graph.texts)} knowledge nodes from {len(rows)} training reports")
+
+    made_once(folder / "knowledge.json", learn)
     return GroundingTokenizer.load(folder / "tokenizer.json", image_length), load_graph(folder / "knowledge.json")
 
 
@@ -41,10 +46,10 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
     recipe, part = work.recipe, work.recipe.language
     folder = work.folder("language")
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.parts_seed)
-    model = LanguageModel(_config(recipe, tokenizer))
+    model = blank_language(recipe, tokenizer)
     weights = folder / "language.safetensors"
-    if not weights.is_file():
+
+    def learn() -> None:
         task = LanguageTask(model, tokenizer)
         schedule = part.schedule.model_copy(update={"batch": 1})  # an item of the data set is a batch already
         reports = SpokenBatches(recipe.parts_seed, schedule.steps * schedule.accumulate, part.schedule.batch)
@@ -59,14 +64,19 @@ def pretrained_language(work: Workplace, tokenizer: GroundingTokenizer) -> Langu
                 stage="language",
                 seed=recipe.parts_seed,
                 report=work.report,
+                machine=recipe.machine.shared(),
             )
         save_weights(model, weights)
+
+    made_once(weights, learn)
     model.load_state_dict(load_file(weights))
-    return model
+    return model.cpu()  # training has left it where it was trained
 
 
-def _config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfig:
-    return LanguageModelConfig(
+def blank_language(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModel:
+    """The CPU-size language model before it has read anything."""
+    torch.manual_seed(recipe.parts_seed)
+    config = LanguageModelConfig(
         vocabulary=len(tokenizer),
         width=recipe.language.width,
         layers=recipe.language.layers,
@@ -76,6 +86,7 @@ def _config(recipe: Recipe, tokenizer: GroundingTokenizer) -> LanguageModelConfi
         image_tokens=recipe.language.image_tokens,
         image_token_id=tokenizer.image,
     )
+    return LanguageModel(config)
 
 
 def backbone_of(recipe: Recipe) -> LoadedBackbone | None:
@@ -83,4 +94,5 @@ def backbone_of(recipe: Recipe) -> LoadedBackbone | None:
     if recipe.language_model is None:
         return None
     torch.manual_seed(recipe.seed)
-    return load_backbone(recipe.language_model)
+    seen = ImageMap(recipe.image_encoder.channels, recipe.grid)
+    return load_backbone(recipe.language_model, device_of(recipe.machine), seen)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.prompted.objective import TERMS
 from knowmvg.grounders.segmenters.record import SamPart
+from knowmvg.training.augmentation.part import AugmentPart
 from knowmvg.training.recipe_parts import Part, RunPart, Schedule
 
 
@@ -174,6 +175,8 @@ class Recipe(RunPart):
     """reports without an image beside each study of a batch"""
     local_steps: int = Field(default=0, ge=0)
     """steps of `train` in which the local branch of a global-local attention learns alone, at a lower cost"""
+    augment: AugmentPart | None = None
+    """images changed anew in every draw of `train` (docs/training.md); null for none, which the feature cache needs"""
 
     @property
     def grid(self) -> int:
@@ -191,6 +194,14 @@ class Recipe(RunPart):
     def _nothing_spoken(self) -> Recipe:
         if self.language_model is not None and self.spoken:
             raise ValueError("language_model answers to images alone: set spoken: 0")
+        return self
+
+    @model_validator(mode="after")
+    def _tower_in_this_process(self) -> Recipe:
+        if self.augment is not None and self.language_model is not None and self.machine.workers:
+            raise ValueError(
+                "augment with a language_model runs its vision tower in each batch: set machine.workers: 0"
+            )
         return self
 
     @model_validator(mode="after")

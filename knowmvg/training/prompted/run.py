@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowmvg.grounders.prompted import store
+from knowmvg.training.hardware import processes
 from knowmvg.training.prompted.frozen_parts import image_features, image_tokens, pretrained_segmenter
 from knowmvg.training.prompted.language_parts import backbone_of, pretrained_language, words
 from knowmvg.training.prompted.model import assembled, may_share, own_graph
@@ -30,10 +31,12 @@ def train_prompted(recipe: Recipe, folder: Path, parts: Path, report: Report) ->
     segmenter = pretrained_segmenter(work)
     features = image_features(work, segmenter)
     backbone = backbone_of(recipe)
-    tokens = None if backbone is None else image_tokens(work, backbone)
+    tokens = None if backbone is None or backbone.pictures is None else image_tokens(work, backbone)
     with timed(folder, "train"):
         grounder = assembled(work, tokenizer, chosen_graph or graph, language, segmenter, backbone)
         best = teach(work, grounder, features, tokens, folder / "train")
+    if not processes().main:
+        return
     facts = common_facts(recipe, work.studies.fingerprint, _seconds(work, folder)) | {
         "knowledge": sha256_of(grounder.graph),
         "train_studies": len(work.studies.train),

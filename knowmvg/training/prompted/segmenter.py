@@ -227,6 +227,7 @@ def mask_iou_by_class(
 ) -> dict[str, float]:
     """Mean IoU of masks prompted with the reference box, by class: how good the frozen part is."""
     task.eval()
+    device = task.classifier.weight.device
     scores: dict[str, list[float]] = {}
     for row in [r for r in rows if r.masks is not None][:limit]:
         canvas, frame = on_canvas(load_study(folder, row).image, side)
@@ -236,11 +237,12 @@ def mask_iou_by_class(
         masks = np.stack([frame.render(((planes >> bit) & 1).astype(np.float32)) > 0.5 for _, bit in named])
         named = [n for n, m in zip(named, masks, strict=True) if m.any()]
         masks = masks[masks.any(axis=(1, 2))]
-        boxes = torch.from_numpy(np.concatenate([of_mask(m) for m in masks]).astype(np.float32))
-        features = task.encoder(torch.from_numpy(canvas)[None, None]).expand(len(masks), -1, -1, -1)
-        tokens = task.prompt_tokens(boxes, boxes[:, :2], torch.zeros(len(boxes), dtype=torch.bool))
+        boxes = torch.from_numpy(np.concatenate([of_mask(m) for m in masks]).astype(np.float32)).to(device)
+        features = task.encoder(torch.from_numpy(canvas)[None, None].to(device)).expand(len(masks), -1, -1, -1)
+        tokens = task.prompt_tokens(boxes, boxes[:, :2], torch.zeros(len(boxes), dtype=torch.bool, device=device))
         logits, _ = task.masks(features, tokens)
         drawn = F.interpolate(logits.unsqueeze(1), (side, side), mode="bilinear").squeeze(1)
-        for (name, _), value in zip(named, _mask_iou(drawn, torch.from_numpy(masks).float()).tolist(), strict=True):
+        wanted = torch.from_numpy(masks).float().to(device)
+        for (name, _), value in zip(named, _mask_iou(drawn, wanted).tolist(), strict=True):
             scores.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in sorted(scores.items())}

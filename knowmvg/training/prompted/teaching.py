@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.sources.manifest import StudyRow, load_study
+from knowmvg.training.augmentation.images import augmented
+from knowmvg.training.augmentation.part import AugmentPart
 from knowmvg.training.cache import FeatureCache
-from knowmvg.training.prompted.grounding import DrawnBatches, GroundingTask, validate
+from knowmvg.training.hardware import batches_a_process
+from knowmvg.training.prompted.grounding import AugmentedBatches, DrawnBatches, GroundingTask, validate
 from knowmvg.training.prompted.workplace import Workplace
 from knowmvg.training.trainer import fit
 
@@ -27,8 +34,12 @@ def teach(
         work.report(f"train: {left_out} phrases left out for their length, {cut} reports cut at their end")
     batch = recipe.train.batch
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
-    draws = DrawnBatches(examples, recipe.seed, schedule.steps * schedule.accumulate, batch, recipe.spoken)
-    task = GroundingTask(grounder, features, recipe.local_steps * recipe.train.accumulate, tokens)
+    length = schedule.steps * schedule.accumulate
+    draws = DrawnBatches(examples, recipe.seed, length, batch, recipe.spoken)
+    if recipe.augment is not None:
+        redrawn = partial(_redrawn, grounder, studies.folder, studies.train, recipe.augment)
+        draws = AugmentedBatches(examples, recipe.seed, length, batch, recipe.spoken, redrawn)
+    task = GroundingTask(grounder, features, recipe.local_steps * batches_a_process(recipe.train), tokens)
     fit(
         task,
         draws,
@@ -41,6 +52,7 @@ def teach(
         report=work.report,
         validate=lambda _: validate(grounder, features, held_out, tokens),
         best="miou",
+        machine=recipe.machine,
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
@@ -50,3 +62,14 @@ def teach(
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
     return grounder.example(load_study(folder, row, masks=True)).without_canvas()
+
+
+def _redrawn(
+    grounder: PromptedGrounder,
+    folder: Path,
+    rows: Sequence[StudyRow],
+    part: AugmentPart,
+    index: int,
+    rng: np.random.Generator,
+) -> Example:
+    return grounder.example(augmented(load_study(folder, rows[index], masks=True), part, rng))

@@ -8,7 +8,7 @@ import torch
 
 from knowmvg.core.boxtext.codec import BoxCodec, Style
 from knowmvg.core.grounder import Grounder, Query
-from knowmvg.core.records import Phrase, Radiograph, Study
+from knowmvg.core.records import Assertion, Phrase, Radiograph, Study
 from knowmvg.grounders.coordinates.answers import NAMES_NONE
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import CONVENTIONS
@@ -148,6 +148,11 @@ def test_a_model_that_names_no_phrases_says_so(grounder):
     (result,) = grounder("joined_llava").ground([study(12)])
     assert result.phrases == ()
     assert NAMES_NONE in result.warnings
+    absent = Phrase(text="pneumothorax", assertion=Assertion.ABSENT)
+    reading = grounder("joined_llava").with_reader(lambda report: [Phrase(text="nodule"), absent])
+    assert [phrase.text for phrase in reading.ground([study(12)])[0].phrases] == ["nodule"]
+    own = grounder("llava")
+    assert own.with_reader(lambda report: []) is own
 
 
 def test_queries_must_be_as_many_as_the_studies(grounder):

@@ -52,7 +52,9 @@ def test_the_leak_of_the_lineage_is_found_with_its_counts(lineage):
 def test_the_command_says_so_and_ends_with_10(lineage, tmp_path, capsys):
     assert main(["leaks", str(lineage), "--out", str(tmp_path / "leaks.json")]) == 10
     shown = capsys.readouterr()
-    assert "23" in shown.out
+    assert "23 of 198" in shown.out
+    assert "image path, test and train: test0, test1, ..." in shown.out
+    assert all(len(line) <= 80 for line in shown.out.splitlines())
     assert "59 patients of test are in train (59 of 198 rows)" in " ".join(shown.err.split())
     told = json.loads((tmp_path / "leaks.json").read_text())
     assert {(leak["kind"], leak["keys"]) for leak in told} == {("patient", 59), ("image path", 23), ("image bytes", 23)}

@@ -121,7 +121,7 @@ def test_without_reports_the_phrases_are_the_text_and_the_facts_say_so(release):
         for phrase in row.phrases:
             assert phrase.span is not None
             assert row.report[slice(*phrase.span)] == phrase.text
-    assert any("no reports" in note for note in reader.facts.notes)
+    assert any("No reports" in note for note in reader.facts.notes)
     assert reader.facts.credentialed
 
 

@@ -111,6 +111,36 @@ def test_the_official_splits_come_back(tmp_path):
     assert json.loads((folder / "splits.json").read_text())["kind"] == "official"
 
 
+@pytest.mark.parametrize("stratified", [[], ["--stratify"]])
+def test_a_kept_split_keeps_its_patients_and_the_others_are_divided(stratified, tmp_path):
+    mine = [row(f"s{k}", f"p{k}", "testing" if k % 5 == 0 else "train") for k in range(50)]
+    mine.append(row("again", "p5", "train"))  # a patient of the test split, elsewhere too
+    folder = write_folder(tmp_path / "data", mine, images=False)
+    assert main(["splits", str(folder), "--ratio", "9:1:0", "--keep", "test", *stratified]) == 0
+    given = splits_of(folder)
+    assert {name for name, split in given.items() if split == "test"} == {f"s{k}" for k in range(0, 50, 5)} | {"again"}
+    assert Counter(given.values()) == {"train": 36, "val": 4, "test": 11}
+    assert json.loads((folder / "splits.json").read_text())["kept"] == "test"
+
+
+def test_a_split_without_anybody_cannot_be_kept(tmp_path, capsys):
+    folder = write_folder(tmp_path / "data", [row("s0", "p0", "train"), row("s1", "p1", "")], images=False)
+    before = files(folder)
+    assert main(["splits", str(folder), "--ratio", "9:1:0", "--keep", "test"]) == 5
+    assert "studies in test" in capsys.readouterr().err
+    assert files(folder) == before
+
+
+def test_published_lists_are_missed_beside_their_description(folder, tmp_path, capsys):
+    assert main(["splits", str(folder), "--ratio", "7:1:2"]) == 0
+    alone = tmp_path / "splits.json"
+    alone.write_bytes((folder / "splits.json").read_bytes())
+    assert main(["splits", str(folder), "--ids", str(alone)]) == 5
+    said = " ".join(capsys.readouterr().err.split())
+    assert "beside it" in said
+    assert "Copy their folder" in said
+
+
 def test_published_words_for_splits_are_taken_over(tmp_path):
     mine = [row("s0", "p0", "train"), row("s1", "p1", "validate"), row("s2", "p2", "test")]
     folder = write_folder(tmp_path / "data", mine, images=False)
@@ -165,7 +195,8 @@ def test_an_empty_data_set_is_refused(tmp_path):
     "options",
     [[], ["--ratio", "7:1:2", "--official"], ["--ids", "x", "--official"], ["--ids", "x", "--by", "hospital"],
      ["--ids", "x", "--rest", "dev"], ["--ratio", "7:1:2", "--seed", "-1"],
-     ["--official", "--stratify"], ["--ratio", "7:1:2", "--by", "patient"], ["--ratio", "7:1:2", "--salt", "x"]],
+     ["--official", "--stratify"], ["--official", "--keep", "test"], ["--ratio", "7:1:2", "--keep", "dev"],
+     ["--ratio", "7:1:2", "--by", "patient"], ["--ratio", "7:1:2", "--salt", "x"]],
 )  # fmt: skip
 def test_a_wrong_command_line_ends_with_2(options, folder):
     before = files(folder)

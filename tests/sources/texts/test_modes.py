@@ -66,8 +66,20 @@ def test_a_section_alone():
     assert [one.finding for one in findings.unmentioned] == ["pneumonia"]
     impression = sound(only("impression"))
     assert impression.report == "1. Small left effusion, unchanged. 2. Possible pneumonia."
-    assert [phrase.text for phrase in impression.phrases] == ["pneumonia"]
-    assert [one.finding for one in impression.unmentioned] == ["pleural effusion"]
+    assert [phrase.text for phrase in impression.phrases] == ["Small left effusion", "pneumonia"]
+    assert impression.unmentioned == ()
+
+
+@pytest.mark.parametrize(
+    ("impression", "said"),
+    [("Small left EFFUSION.", True), ("No small left effusion.", False), ("Left effusion, small.", False)],
+)
+def test_a_phrase_of_another_section_counts_where_its_words_stand_again(impression, said):
+    report = f"FINDINGS: Small left effusion.\nIMPRESSION: {impression}"
+    phrase = PhraseRow(text="small left effusion", span=(10, 29), finding="pleural effusion", boxes=(BOX,))
+    made = sound(only("impression", row("s", "p", report=report, phrases=(phrase,))))
+    assert [one.text for one in made.phrases] == (["Small left EFFUSION"] if said else [])
+    assert len(made.unmentioned) == (0 if said else 1)
 
 
 def test_a_report_without_the_section_is_left_out():

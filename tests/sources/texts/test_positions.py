@@ -129,6 +129,17 @@ def test_phrases_that_read_alike_share_their_boxes():
     assert made.phrases[1].span == (10, 18)
 
 
+def test_a_phrase_keeps_its_place_where_case_and_line_breaks_differ():
+    report = "FINDINGS: Small left\n basal effusion."
+    start = report.index("Small")
+    phrase = PhraseRow(text="small left basal effusion", span=(start, len(report) - 1), finding="pleural effusion")
+    made = without_positions(row("s", "p", report=report, phrases=(phrase,)))
+    (one,) = made.phrases
+    assert one.text == "Small effusion"
+    assert one.span is not None
+    assert made.report[slice(*one.span)].split() == ["Small", "effusion"]
+
+
 def test_phrases_that_are_not_in_the_report_are_stripped_too():
     phrases = (
         PhraseRow(text="opacity in the left lung", finding="lung opacity", boxes=((1.0, 1.0, 2.0, 2.0),)),

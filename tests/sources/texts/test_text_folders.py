@@ -46,6 +46,16 @@ def test_what_has_no_text_is_left_out_and_counted(folder, tmp_path, capsys):
     assert "left out: 1 studies without a text in this mode" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_mode_that_names_nothing_with_boxes_is_told(tmp_path, capsys):
+    rows = [row("a", "p1", "train", report="FINDINGS: Left effusion.\nIMPRESSION: Stable.", phrases=(boxed("nodule"),))]
+    rows[0] = rows[0].model_copy(
+        update={"phrases": (rows[0].phrases[0].model_copy(update={"text": "Left effusion", "span": (10, 23)}),)}
+    )
+    folder = write_folder(tmp_path / "data", rows)
+    assert texts(folder, tmp_path / "out", "impression") == 0
+    assert "nothing to ground" in " ".join(capsys.readouterr().err.split())
+
+
 def test_positions_are_dropped_or_said(folder, tmp_path):
     assert texts(folder, tmp_path / "drop", "full", "--positions", "drop") == 0
     assert next(iter(read_rows(tmp_path / "drop"))).report == "FINDINGS: Effusion."

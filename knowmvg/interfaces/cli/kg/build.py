@@ -33,7 +33,10 @@ def build(
     min_count: Annotated[int, typer.Option(min=1, help="Leave out entities that fewer phrases name.")] = 1,
     relation: Annotated[
         list[str] | None,
-        typer.Option(help="Facts to hold: located_in, part_of, is_a; can be given again.", show_default="located_in"),
+        typer.Option(
+            help="Facts to hold, and no others: located_in, part_of, is_a; can be given again.",
+            show_default="located_in",
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes.", show_default="one a core")] = None,
     umls: Annotated[

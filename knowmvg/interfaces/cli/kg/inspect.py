@@ -36,7 +36,8 @@ def inspect(
     if known.atlas is not None:
         _show(known.atlas)
     if graph is not None:
-        console.out().print(Text(f"\n{len(known.nodes)} nodes of {graph}", "bold"), soft_wrap=True)
+        nodes = "1 node" if len(known.nodes) == 1 else f"{len(known.nodes)} nodes"
+        console.out().print(Text(f"\n{nodes} of {graph}", "bold"), soft_wrap=True)
     for node in known.nodes[:_MANY]:
         console.out().print()
         _show(node)

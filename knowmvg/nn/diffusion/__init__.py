@@ -1,0 +1,1 @@
+"""Blocks of diffusion models that know no study: latents, attention capture, schedules."""

@@ -1,0 +1,1 @@
+"""Training of latent diffusion models of radiographs, from scratch or from published weights."""

@@ -1,0 +1,77 @@
+"""All that is looked at before a run, in the order in which a fault would stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from knowmvg.core.errors import KnowmvgError
+from knowmvg.core.records import DISCLAIMER
+from knowmvg.training.doctor.data import look_at_data
+from knowmvg.training.doctor.expectation import look_at_cost, look_at_trial, needed_disk
+from knowmvg.training.doctor.finding import Finding, Level
+from knowmvg.training.doctor.software import look_at_hardware, look_at_software
+from knowmvg.training.doctor.trial import Trial, try_out
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.prompted.workplace import open_workplace
+from knowmvg.training.recipe_parts import RunPart
+
+SCHEMA = "knowmvg.diagnosis/1"
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """Findings in order, and the trial behind those on cost where there was one."""
+
+    recipe: str
+    findings: list[Finding] = field(default_factory=list)
+    trial: Trial | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found that would stop or spoil the run."""
+        return all(finding.level is not Level.PROBLEM for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        values: dict[str, Any] = {"schema": SCHEMA, "recipe": self.recipe, "disclaimer": DISCLAIMER}
+        values["healthy"] = self.healthy
+        values["findings"] = [asdict(finding) for finding in self.findings]
+        if self.trial is not None:
+            values["trial"] = asdict(self.trial) | {"disk": needed_disk(self.trial)}
+        return values
+
+
+def diagnose(recipe: RunPart, runs: Path, told: Callable[[Finding], None]) -> Diagnosis:
+    """Look at everything that a recipe's run depends on; each finding is ``told`` as it is made.
+
+    Nothing of the run is made, but for the result of the leak check, which the run would use.
+    """
+    diagnosis = Diagnosis(recipe.name)
+
+    def add(findings: Iterator[Finding] | Sequence[Finding]) -> None:
+        for finding in findings:
+            diagnosis.findings.append(finding)
+            told(finding)
+
+    parts = runs / "parts"
+    add(look_at_software())
+    add(look_at_hardware())
+    add(look_at_data(recipe.data, 200, parts))
+    if not isinstance(recipe, Recipe):
+        add([Finding(Level.NOTE, "trial", "only recipes of the prompted family are tried on two samples")])
+        return diagnosis
+    if not diagnosis.healthy or not (recipe.data.folder / "manifest.jsonl").is_file():
+        add([Finding(Level.NOTE, "trial", "not made: it needs the data")])
+        return diagnosis
+    try:
+        work = open_workplace(recipe, parts, lambda _: None)
+        diagnosis.trial = try_out(work)
+    except KnowmvgError as error:
+        add([Finding(Level.PROBLEM, "trial", f"expected {error.expected}, got {error.got}", error.todo)])
+        return diagnosis
+    add(look_at_trial(diagnosis.trial))
+    add(look_at_cost(diagnosis.trial, work))
+    return diagnosis

@@ -1,0 +1,89 @@
+"""What a run will take, and what to change where it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from knowmvg.training.doctor.finding import Finding, Level
+from knowmvg.training.doctor.software import GIB, free_disk, free_memory
+from knowmvg.training.doctor.trial import Trial
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.prompted.workplace import Workplace
+
+CHECKPOINTS = 3  # the last two, and the next while it is written
+ROOM = 0.9  # share of a device's memory that a run should plan with: allocators leave holes
+
+
+def look_at_trial(trial: Trial) -> Iterator[Finding]:
+    """Whether the model learns at all: tokens, gradients, the loss."""
+    if trial.boxes_are_tokens:
+        yield Finding(Level.OK, "<BOX>", "one token of its own, once for each box of an answer")
+    else:
+        todo = "The tokenizer must keep <BOX> whole: report this with the recipe."
+        yield Finding(Level.PROBLEM, "<BOX>", "answers do not hold one token for each box", todo)
+    if trial.untaught or trial.broken:
+        for name in trial.untaught:
+            yield Finding(Level.PROBLEM, "gradient", f"none reaches {name}", "Give a loss term that teaches it.")
+        for name in trial.broken[:3]:
+            yield Finding(Level.PROBLEM, "gradient", f"that of {name} is not finite", "Lower train.lr, or use float32.")
+    else:
+        yield Finding(Level.OK, "gradient", f"reaches every trained part; the first loss is {trial.loss:.3f}")
+    if trial.left_out:
+        said = f"{trial.left_out} phrases of the sampled studies do not fit and would not be taught"
+        yield Finding(Level.WARNING, "length", said, "Raise language_model.max_length or max_report.")
+
+
+def look_at_cost(trial: Trial, work: Workplace) -> Iterator[Finding]:
+    """Memory, minutes and disk against what this machine has."""
+    memory, free = max(stage.memory for stage in trial.stages), free_memory()
+    most = max(trial.stages, key=lambda stage: stage.memory).name
+    said = f"{size(memory)} at its highest ({most}), beside the programme itself; {size(free)} are free"
+    if memory > ROOM * free:
+        yield Finding(Level.PROBLEM, "memory", said, fitting(trial, work.recipe, free))
+    else:
+        yield Finding(Level.OK, "memory", said)
+    minutes = sum(stage.steps * stage.seconds for stage in trial.stages) / 60
+    each = ", ".join(f"{s.name} {s.steps:,} x {s.seconds:.2f} s" for s in trial.stages)
+    yield Finding(Level.OK, "time", f"about {minutes:,.0f} minutes ({each}), and validations beside it")
+    disk, free = needed_disk(trial), free_disk(work.parts)
+    said = f"about {size(disk)} for cached features, checkpoints and the model; {size(free)} are free"
+    if disk > free:
+        yield Finding(Level.PROBLEM, "disk", said, "Make room, or name another folder with --runs.")
+    else:
+        yield Finding(Level.OK, "disk", said)
+
+
+def size(number: int) -> str:
+    """Bytes in MiB or GiB."""
+    return f"{number / GIB:,.1f} GiB" if number >= GIB else f"{number / 2**20:,.0f} MiB"
+
+
+def needed_disk(trial: Trial) -> int:
+    """Bytes that a run writes: features of its studies, checkpoints with the optimizer's numbers, the model."""
+    trained = sum(part.trained for part in trial.parts.values())
+    model = sum(part.stored for name, part in trial.parts.items())
+    return trial.cached * trial.studies + CHECKPOINTS * (4 * trained + trial.kept_by_optimizer) + model
+
+
+def fitting(trial: Trial, recipe: Recipe, room: int) -> str:
+    """What to change so that a step fits in ``room`` bytes: the least harmful first."""
+    batch, steps = recipe.train.batch, []
+    for smaller in (size for size in range(batch - 1, 0, -1) if batch % size == 0):
+        if trial.memory(smaller / batch) <= ROOM * room:
+            accumulate = recipe.train.accumulate * batch // smaller
+            return f"Set train.batch={smaller} train.accumulate={accumulate}: the same steps in less memory."
+    steps.append(f"train.batch=1 train.accumulate={recipe.train.accumulate * batch}")
+    if recipe.language_model is not None and not recipe.language_model.checkpointing:
+        steps.append("language_model.checkpointing=true")
+    if recipe.language_model is not None and recipe.language_model.dtype == "float32":
+        steps.append("language_model.dtype=bfloat16")
+    return f"Set {' '.join(steps)}; if that is not enough, take a smaller base (docs/scaling.md)."
+
+
+def on_card(trial: Trial, recipe: Recipe, gib: float) -> Finding:
+    """Whether the grounder's stage fits on a card of so many GiB, and what to change if not."""
+    needed = trial.memory()
+    said = f"a step takes {size(needed)} of {gib:g} GiB"
+    if needed <= ROOM * gib * GIB:
+        return Finding(Level.OK, "card", said)
+    return Finding(Level.WARNING, "card", said, fitting(trial, recipe, int(gib * GIB)))

@@ -1,0 +1,301 @@
+"""The grounder of a recipe, tried before it is trained: built, shown a few studies, taught a step, and measured.
+
+Nothing is pre-trained for it. Weights that a run would train first are as they are drawn: memory and time do not depend
+on them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from knowmvg.core.errors import ManifestError
+from knowmvg.grounders.prompted.batch import Example
+from knowmvg.grounders.prompted.grounder import PromptedGrounder
+from knowmvg.grounders.segmenters.load import LoadedSam
+from knowmvg.sources.manifest import StudyRow, load_study
+from knowmvg.training.cache import FeatureCache
+from knowmvg.training.doctor.memory import BatchSize, Growth, highest_memory
+from knowmvg.training.doctor.software import free_memory
+from knowmvg.training.prompted.frozen_parts import (
+    blank_segmenter,
+    classes_of,
+    fitting_sam,
+    image_features,
+    image_tokens,
+    prompted_images,
+)
+from knowmvg.training.prompted.grounding import DrawnBatch, DrawnBatches, GroundingTask
+from knowmvg.training.prompted.language import LanguageTask, SpokenBatches
+from knowmvg.training.prompted.language_parts import backbone_of, blank_language, words
+from knowmvg.training.prompted.model import assembled, own_graph
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.prompted.segmenter import WEIGHTS, SegmenterTask, collate_prompted
+from knowmvg.training.prompted.workplace import Workplace
+from knowmvg.training.recipe_parts import Schedule
+from knowmvg.training.studies import TrainingStudies
+
+SAMPLE = 64  # training studies whose reports and boxes are counted
+DRAWS = 40  # batches that are drawn from them, to find a large one
+ADAM = 2  # numbers that the optimizer keeps for each that is trained
+
+
+@dataclass(frozen=True, slots=True)
+class PartSize:
+    """A part of the model: how many parameters, how many of them are trained, and the bytes of all."""
+
+    parameters: int
+    trained: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the run: steps, seconds a step, and bytes at its highest, the weights included."""
+
+    name: str
+    steps: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the trial of a recipe found.
+
+    Args:
+        parts: parts of the model by name.
+        stages: all stages that are not done yet; the last one is the grounder's own.
+        growth: memory of a forward and backward pass of that stage by the size of its batch.
+        largest: the largest of the batches that were drawn.
+        updating: bytes of the gradients and of what an optimizer step takes for itself.
+        kept_by_optimizer: bytes of the optimizer's own numbers.
+        cached: bytes of one study's cached features and image tokens.
+        studies: studies whose features are cached.
+        loss: the first loss.
+        boxes_are_tokens: whether the answers of the sample hold as many ``<BOX>`` tokens as boxes.
+        untaught: parts with trained parameters of which none got a gradient.
+        broken: trained parameters whose gradient is not finite.
+        left_out: labelled phrases of the sample that do not fit in the language model's length.
+    """
+
+    parts: Mapping[str, PartSize]
+    stages: Sequence[Stage]
+    growth: Growth
+    largest: BatchSize
+    updating: int
+    kept_by_optimizer: int
+    cached: int
+    studies: int
+    loss: float
+    boxes_are_tokens: bool
+    untaught: Sequence[str]
+    broken: Sequence[str]
+    left_out: int
+
+    def memory(self, share: float = 1.0) -> int:
+        """Bytes of a step of the grounder's stage at its highest, with a ``share`` of the batch."""
+        batch = BatchSize(round(self.largest.tokens * share), round(self.largest.boxes * share))
+        held = sum(part.stored for part in self.parts.values()) + self.kept_by_optimizer
+        return held + max(self.growth.of(batch), self.updating)
+
+
+def try_out(work: Workplace) -> Trial:
+    """Build the grounder of a recipe and teach it a few steps, on the CPU or the GPU that training would use.
+
+    Raises ``KnowmvgError`` where a part cannot be built.
+    """
+    recipe = work.recipe
+    with tempfile.TemporaryDirectory() as folder:
+        sampled = _sampled(work, Path(folder))
+        graph = own_graph(recipe, Path(folder) / "private")
+        tokenizer, built = words(sampled)
+        language = blank_language(recipe, tokenizer)
+        classes = [] if recipe.sam is not None else classes_of(work)
+        segmenter: SegmenterTask | LoadedSam = (
+            blank_segmenter(recipe, classes) if recipe.sam is None else fitting_sam(recipe, recipe.sam)
+        )
+        stages = _shared_stages(work, language, tokenizer, segmenter, classes)
+        features, stage = _features(work, sampled, segmenter)
+        stages += stage
+        backbone = backbone_of(recipe)
+        tokens = None if backbone is None else image_tokens(sampled, backbone)
+        grounder = assembled(sampled, tokenizer, graph or built, language, segmenter, backbone)
+        return _tried(work, sampled, grounder, features, tokens, stages)
+
+
+def _sampled(work: Workplace, parts: Path) -> Workplace:
+    """The workplace on a sample of its training studies, with a folder of parts of its own."""
+    rows = work.studies.train
+    chosen = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
+    studies = TrainingStudies(work.studies.folder, list(chosen), [], work.studies.fingerprint)
+    return Workplace(work.recipe, parts, studies, work.masked, lambda _: None)
+
+
+def _shared_stages(
+    work: Workplace, language: Any, tokenizer: Any, segmenter: SegmenterTask | LoadedSam, classes: Sequence[str]
+) -> list[Stage]:
+    """The stages that come before, one step each; a stage that is done costs nothing."""
+    recipe, stages = work.recipe, []
+    if not (work.folder("language") / "language.safetensors").is_file():
+        schedule = recipe.language.schedule
+        task = LanguageTask(language, tokenizer)
+        batch = SpokenBatches(recipe.parts_seed, 1, schedule.batch)[0]
+        stages.append(_stage("language", task, task.collate(batch), {"text": 1.0}, schedule))
+    if isinstance(segmenter, SegmenterTask) and not (work.folder("segmenter") / "segmenter.safetensors").is_file():
+        schedule = recipe.segmenter.schedule
+        images = prompted_images(work, classes)
+        batch_of_images = collate_prompted([images[i] for i in range(schedule.batch)])
+        stages.append(_stage("segmenter", segmenter, batch_of_images, WEIGHTS, schedule))
+    return stages
+
+
+def _features(
+    work: Workplace, sampled: Workplace, segmenter: SegmenterTask | LoadedSam
+) -> tuple[FeatureCache, list[Stage]]:
+    """The features of the sample, and what those of all studies will take where they are not cached yet."""
+    made: list[FeatureCache] = []
+    started = time.perf_counter()
+    taken = highest_memory(lambda: made.append(image_features(sampled, segmenter)), torch.device("cpu"))
+    seconds = time.perf_counter() - started
+    if (work.folder("features") / "features.npy").is_file():
+        return made[0], []
+    held = sum(p.numel() * p.element_size() for p in segmenter.encoder.parameters())
+    studies = len(work.studies.train) + len(work.studies.valid)
+    return made[0], [Stage("features", studies, seconds / len(sampled.studies.train), held + taken)]
+
+
+def _stage(name: str, task: nn.Module, batch: dict[str, Any], weights: Mapping[str, float], pace: Schedule) -> Stage:
+    step = _Step(task, weights, pace.clip)
+    step(batch)  # warms up; the optimizer's own numbers are made in it
+    taken = highest_memory(lambda: step(batch), torch.device("cpu"))
+    started = time.perf_counter()
+    step(batch)
+    seconds = time.perf_counter() - started
+    held = sum(p.numel() * p.element_size() for p in task.parameters()) + step.kept
+    task.zero_grad(set_to_none=True)
+    return Stage(name, pace.steps, seconds * pace.accumulate, held + taken)
+
+
+class _Step:
+    """A step of training as the trainer takes it: gradients, clipping, AdamW."""
+
+    def __init__(self, task: nn.Module, weights: Mapping[str, float], clip: float) -> None:
+        self.task, self.weights, self.clip = task.train(), weights, clip
+        self.trained = [p for p in task.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-9)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the optimizer's own numbers."""
+        return 4 * ADAM * sum(p.numel() for p in self.trained)
+
+    def __call__(self, batch: dict[str, Any]) -> float:
+        loss = self.gradients(batch)
+        self.update()
+        return loss
+
+    def gradients(self, batch: dict[str, Any]) -> float:
+        """Forward and backward. Returns the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.task(**batch)
+        total = torch.stack([self.weights[name] * terms[name] for name in terms if self.weights.get(name)]).sum()
+        total.backward()
+        return float(total.detach())
+
+    def update(self) -> None:
+        """Clip and step."""
+        nn.utils.clip_grad_norm_(self.trained, self.clip)
+        self.optimizer.step()
+
+
+def _tried(
+    work: Workplace,
+    sampled: Workplace,
+    grounder: PromptedGrounder,
+    features: FeatureCache,
+    tokens: FeatureCache | None,
+    before: list[Stage],
+) -> Trial:
+    recipe, folder, device = work.recipe, work.studies.folder, grounder.device
+    examples = [_example(grounder, folder, row) for row in sampled.studies.train]
+    task = GroundingTask(grounder, features, 0, tokens)  # both branches of the attention from the first step
+    step = _Step(task, recipe.losses, recipe.train.clip)
+    drawn = [task.collate([one]) for one in _drawn(recipe, examples)]
+    probes = [task.collate([one]) for one in _probes(recipe, examples)]
+    loss = step.gradients(probes[-1])
+    taught = {name.split(".")[0] for name, p in grounder.trainable().items() if p.grad is not None}
+    broken = [name for name, p in grounder.trainable().items() if p.grad is not None and not p.grad.isfinite().all()]
+    step.update()  # the optimizer's own numbers are made in it
+    sizes = [_size(batch) for batch in probes]
+    growth = Growth.fitted(sizes, [highest_memory(partial(step.gradients, batch), device) for batch in probes])
+    gradients = sum(4 * p.numel() for p in step.trained)
+    updating = gradients + highest_memory(step.update, device)
+    parts = _parts(grounder)
+    largest = max(map(_size, drawn), key=growth.of)
+    held = sum(part.stored for part in parts.values()) + step.kept
+    memory = held + max(growth.of(largest), updating)
+    started = time.perf_counter()
+    step(drawn[0] if memory < free_memory() else probes[0])
+    seconds = time.perf_counter() - started
+    if memory >= free_memory():
+        seconds *= recipe.train.batch
+    return Trial(
+        parts=parts,
+        stages=(*before, Stage("train", recipe.train.steps, seconds * recipe.train.accumulate, memory)),
+        growth=growth,
+        largest=largest,
+        updating=updating,
+        kept_by_optimizer=step.kept,
+        cached=features.features[0].nbytes + (0 if tokens is None else tokens.features[0].nbytes),
+        studies=len(work.studies.train) + len(work.studies.valid),
+        loss=loss,
+        boxes_are_tokens=all(one.answer.count(grounder.tokenizer.box) == len(one.boxes) for one in examples),
+        untaught=sorted({name.split(".")[0] for name in grounder.trainable()} - taught),
+        broken=broken,
+        left_out=sum(example.left_out for example in examples),
+    )
+
+
+def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
+    return grounder.example(load_study(folder, row, masks=True)).without_canvas()
+
+
+def _drawn(recipe: Recipe, examples: Sequence[Example]) -> list[DrawnBatch]:
+    batches = DrawnBatches(examples, recipe.seed, DRAWS, recipe.train.batch, recipe.spoken)
+    return [batches[index] for index in range(len(batches))]
+
+
+def _probes(recipe: Recipe, examples: Sequence[Example]) -> list[DrawnBatch]:
+    """Batches of one and of two studies, with few boxes and with many."""
+    by_boxes = sorted((one for one in examples if len(one.boxes)), key=lambda one: len(one.boxes))
+    if not by_boxes:
+        todo = "Give a data set whose training split has boxes."
+        raise ManifestError("labelled boxes in the training split", "none in a sample of it", todo)
+    spoken = SpokenBatches(recipe.seed + 1, 1, 2 * recipe.spoken)[0] if recipe.spoken else []
+    chosen = [by_boxes[:1], by_boxes[-1:], by_boxes[:2], by_boxes[-2:]]
+    return [(part, spoken[: len(part) * recipe.spoken]) for part in chosen]
+
+
+def _size(batch: Mapping[str, Any]) -> BatchSize:
+    spoken = 0 if batch["spoken"] is None else batch["spoken"]["input_ids"].numel()
+    return BatchSize(batch["batch"].input_ids.numel() + spoken, len(batch["batch"].boxes))
+
+
+def _parts(grounder: PromptedGrounder) -> dict[str, PartSize]:
+    """The model's parts as figure 2 of the paper draws them."""
+    sizes = {}
+    for name, part in grounder.model.named_children():
+        held = list(part.parameters())
+        stored = sum(t.numel() * t.element_size() for t in [*held, *part.buffers()])
+        trained = sum(p.numel() for p in held if p.requires_grad)
+        sizes[name] = PartSize(sum(p.numel() for p in held), trained, stored)
+    return sizes
