@@ -88,7 +88,7 @@ def alone() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def made_once(marker: Path, make: Callable[[], None], lock: Path | None = None) -> None:
+def made_once(marker: Path, make: Callable[[], object], lock: Path | None = None) -> None:
     """Have ``make`` write what ends with the file ``marker``, unless it is there.
 
     Of several processes of a run the main one makes it, and of several runs the first; the others wait. ``lock`` is

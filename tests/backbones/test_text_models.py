@@ -178,7 +178,7 @@ def test_what_was_added_is_saved_and_read_back(text_model: LoadedBackbone, tmp_p
 
 
 def test_a_map_that_does_not_fit_is_refused(place: Callable[[str], Path]) -> None:
-    with pytest.raises(ModelError, match="language_model.image_tokens"):
+    with pytest.raises(ModelError, match=r"language_model\.image_tokens"):
         loaded(place("llama"), image_tokens=3)
     with pytest.raises(ModelError, match="no vision tower"):
         load_backbone(BackbonePart(id=str(place("llama"))))
@@ -201,7 +201,7 @@ def test_a_base_inside_a_package_is_found_without_running_its_code(
 
 
 def test_a_missing_gguf_file_is_named(place: Callable[[str], Path]) -> None:
-    with pytest.raises(ModelError, match="a GGUF file x.gguf"):
+    with pytest.raises(ModelError, match=r"a GGUF file x\.gguf"):
         loaded(place("llama"), gguf="x.gguf")
 
 

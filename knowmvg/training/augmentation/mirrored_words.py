@@ -31,7 +31,7 @@ def mirrored_text(text: str) -> str:
 
 
 def mirrored_words(study: Study) -> Study:
-    """The study with the sides of its report, phrases and labels exchanged; the image and boxes are left as they are."""
+    """The study with the sides of its report, phrases and labels exchanged; image and boxes are left as they are."""
     changes = [(found.start(), found.end(), len(_in_case(found[0]))) for found in _WORD.finditer(study.report)]
     report = mirrored_text(study.report)
 

@@ -25,6 +25,7 @@ from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
 from knowmvg.training.doctor.memory import BatchSize, Growth, highest_memory
 from knowmvg.training.doctor.software import free_memory
+from knowmvg.training.hardware import device_of
 from knowmvg.training.prompted.frozen_parts import (
     blank_segmenter,
     classes_of,
@@ -127,8 +128,9 @@ def try_out(work: Workplace) -> Trial:
         features, stage = _features(work, sampled, segmenter)
         stages += stage
         backbone = backbone_of(recipe)
-        tokens = None if backbone is None else image_tokens(sampled, backbone)
-        grounder = assembled(sampled, tokenizer, graph or built, language, segmenter, backbone)
+        tokens = None if backbone is None or backbone.pictures is None else image_tokens(sampled, backbone)
+        grounder = assembled(sampled, tokenizer, graph or built, language.cpu(), segmenter, backbone)
+        grounder.model.to(device_of(recipe.machine))
         return _tried(work, sampled, grounder, features, tokens, stages)
 
 
@@ -166,7 +168,7 @@ def _features(
     started = time.perf_counter()
     taken = highest_memory(lambda: made.append(image_features(sampled, segmenter)), torch.device("cpu"))
     seconds = time.perf_counter() - started
-    if (work.folder("features") / "features.npy").is_file():
+    if (work.folder("features") / "images.json").is_file():
         return made[0], []
     held = sum(p.numel() * p.element_size() for p in segmenter.encoder.parameters())
     studies = len(work.studies.train) + len(work.studies.valid)
@@ -229,8 +231,8 @@ def _tried(
     examples = [_example(grounder, folder, row) for row in sampled.studies.train]
     task = GroundingTask(grounder, features, 0, tokens)  # both branches of the attention from the first step
     step = _Step(task, recipe.losses, recipe.train.clip)
-    drawn = [task.collate([one]) for one in _drawn(recipe, examples)]
-    probes = [task.collate([one]) for one in _probes(recipe, examples)]
+    drawn = [_on(device, task.collate([one])) for one in _drawn(recipe, examples)]
+    probes = [_on(device, task.collate([one])) for one in _probes(recipe, examples)]
     loss = step.gradients(probes[-1])
     taught = {name.split(".")[0] for name, p in grounder.trainable().items() if p.grad is not None}
     broken = [name for name, p in grounder.trainable().items() if p.grad is not None and not p.grad.isfinite().all()]
@@ -255,7 +257,7 @@ def _tried(
         largest=largest,
         updating=updating,
         kept_by_optimizer=step.kept,
-        cached=features.features[0].nbytes + (0 if tokens is None else tokens.features[0].nbytes),
+        cached=sum(2 * cache([examples[0].id]).numel() for cache in (features, tokens) if cache is not None),
         studies=len(work.studies.train) + len(work.studies.valid),
         loss=loss,
         boxes_are_tokens=all(one.answer.count(grounder.tokenizer.box) == len(one.boxes) for one in examples),
@@ -283,6 +285,12 @@ def _probes(recipe: Recipe, examples: Sequence[Example]) -> list[DrawnBatch]:
     spoken = SpokenBatches(recipe.seed + 1, 1, 2 * recipe.spoken)[0] if recipe.spoken else []
     chosen = [by_boxes[:1], by_boxes[-1:], by_boxes[:2], by_boxes[-2:]]
     return [(part, spoken[: len(part) * recipe.spoken]) for part in chosen]
+
+
+def _on(device: torch.device, batch: dict[str, Any]) -> dict[str, Any]:
+    spoken = batch["spoken"]
+    moved = None if spoken is None else {name: tensor.to(device) for name, tensor in spoken.items()}
+    return {"batch": batch["batch"].to(device), "spoken": moved}
 
 
 def _size(batch: Mapping[str, Any]) -> BatchSize:

@@ -124,6 +124,7 @@ def image_features(work: Workplace, pretrained: SegmenterTask | LoadedSam) -> Fe
 def image_tokens(work: Workplace, backbone: LoadedBackbone) -> FeatureCache:
     """What the backbone's frozen vision tower makes of the studies."""
     tower = VisionTower(backbone)
+    assert backbone.pictures is not None  # asked of models with a vision tower alone
     return _cached(work, "tokens", tower, f"{weights_hash(tower.frozen())} {backbone.pictures.described()}")
 
 
