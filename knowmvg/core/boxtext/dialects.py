@@ -45,7 +45,7 @@ class Dialect(Protocol):
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
-    for dialect in (MAIRA2, QWEN25, QWEN3, MEDGEMMA, PALIGEMMA, MINIGPT, PLAIN, INTERNVL, LLAVA, KOSMOS2, FLORENCE2)
+    for dialect in (MAIRA2, QWEN25, QWEN3, MEDGEMMA, PALIGEMMA, MINIGPT, INTERNVL, LLAVA, KOSMOS2, FLORENCE2, PLAIN)
 }
 
 
