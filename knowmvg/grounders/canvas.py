@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from knowmvg.core.boxtext.views import Fit, View
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import Radiograph
 
 
-def on_canvas(image: Radiograph, side: int) -> tuple[NDArray[np.float32], Frame]:
-    """The radiograph letterboxed on a square canvas ``[side, side]`` in ``[0, 1]``, with its frame."""
-    frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
+def on_canvas(image: Radiograph, side: int, fit: Fit = Fit.LETTERBOX) -> tuple[NDArray[np.float32], Frame]:
+    """The radiograph on a square canvas ``[side, side]`` in ``[0, 1]``, letterboxed unless ``fit`` says else.
+
+    Returns canvas and frame.
+    """
+    if fit is Fit.LETTERBOX:
+        frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
+    else:
+        frame = View(fit, (side, side)).frame(image.size)
     return in_frame(image, frame), frame
 
 

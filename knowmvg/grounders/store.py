@@ -18,7 +18,11 @@ from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Grounder
 
 FORMAT = "knowmvg.grounder/1"
-SYSTEMS = {"prompted": "knowmvg.grounders.prompted.store", "diffusion": "knowmvg.grounders.diffusion.store"}
+SYSTEMS = {
+    "coordinates": "knowmvg.grounders.coordinates.store",
+    "diffusion": "knowmvg.grounders.diffusion.store",
+    "prompted": "knowmvg.grounders.prompted.store",
+}
 """The module of each system, with ``load(folder, device)`` and ``files_of(folder)``; imported when a folder asks."""
 LARGEST = 16 * 2**20  # bytes of config.json
 

@@ -14,7 +14,7 @@ from knowmvg.core.grounder import Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
 from knowmvg.inference.ahead import ahead
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
-from knowmvg.inference.loading import load_grounder
+from knowmvg.inference.chat_models import load_model
 from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.report import read_report, read_report_file
 
@@ -30,16 +30,15 @@ def load(model: str | Path | None = None, *, revision: str | None = None, device
     """A session with the grounder of a model; without one, the demonstration model that is shipped.
 
     Args:
-        model: a model folder, or a hub id (``owner/name``, ``owner/name@revision``) that is fetched once and then kept.
+        model: a model folder, a chat model's folder (docs/coordinates.md), or a hub id of either (``owner/name``,
+            ``owner/name@revision``) that is fetched once and then kept.
         revision: branch, tag or commit of a hub id.
         device: where the model runs, in the words of torch; without one, on a GPU where torch sees one.
 
     Raises:
         ModelError: a model that cannot be fetched, or a folder that is missing, incomplete or of another version.
     """
-    from knowmvg.grounders.hub import model_path  # torch takes seconds to import
-
-    return Session(load_grounder(DEMO_MODEL if model is None else model_path(model, revision), device))
+    return Session(load_model(DEMO_MODEL if model is None else model, revision, device))
 
 
 class Session:

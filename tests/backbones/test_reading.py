@@ -127,7 +127,7 @@ def test_prompts_and_pictures_are_those_of_the_familys_own_processor(
     }[name]()
     canvas = canvases(1, pictures.side)
     image = Image.fromarray((canvas[0] * 255).round().astype(np.uint8)).convert("RGB")
-    text = chat._rendered(REPORT, None).replace(chat.placeholders, chat.marker)
+    text = chat.rendered(chat.plain(chat._asked(REPORT)), None).replace(chat.placeholders, chat.marker)
     assert text.count(chat.marker) == 1
     theirs = processor(images=[image], text=[text], return_tensors="pt", **pictures.options)
     ids = theirs["input_ids"][0].tolist()

@@ -250,7 +250,7 @@ def test_the_published_smollm2_is_read_and_speaks(tmp_path: Path) -> None:
     assert backbone.sha256 == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
     turns = [{"role": "user", "content": "What is the capital of France?"}]
     text = chat.backend.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids = torch.tensor([chat._ids(text)[0]])
+    ids = torch.tensor([chat.ids(text)[0]])
     made = vlm.generate(ids, torch.ones_like(ids), None, stop_id=chat.end, max_new_tokens=24)  # type: ignore[arg-type]
     assert "Paris" in chat.backend.decode(made.ids[0])
     assert list(chat.write(REPORTS[1], [("Left pleural effusion", 1)]).prompt) == chat.prompt(REPORTS[1])

@@ -14,24 +14,31 @@ from transformers import (
     Gemma3TextConfig,
     GemmaConfig,
     Idefics3Config,
+    InternVLConfig,
     LlamaConfig,
     LlavaConfig,
     PaliGemmaConfig,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
+    Qwen2Config,
     Qwen3VLConfig,
     SiglipVisionConfig,
     SmolVLMConfig,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-FAMILIES = ("llava", "qwen2_5_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "paligemma")
-UNTIED = ("llava", "qwen3_vl")
+from knowmvg.nn.joined_llava import JoinedLlavaConfig, register
+
+FAMILIES = (
+    "llava", "qwen2_5_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "paligemma", "internvl", "joined_llava"
+)  # fmt: skip
+UNTIED = ("llava", "qwen3_vl", "joined_llava")
 
 WORDS = """name the phrases of this report that describe something to be seen on radiograph and mark its place
 left right pleural effusion small nodule in upper lobe no pneumothorax cardiomegaly is present box None."""
@@ -49,6 +56,9 @@ SMOLVLM_TEMPLATE = """<|im_start|>{% for message in messages %}{{ message['role'
 {% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}\
 {% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}{{ '<image>' }}\
 {% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"""
+INTERNVL_TEMPLATE = """{% for message in messages %}<|im_start|>{{ message['role'] }}\n\
+{% for part in message['content'] %}{% if part['type'] == 'image' %}<IMG_CONTEXT>\n{% else %}{{ part['text'] }}\
+{% endif %}{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"""
 GEMMA_TEMPLATE = """{{ bos_token }}{% for message in messages %}\
 {{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' }}\
 {% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<start_of_image>' }}{% else %}\
@@ -91,9 +101,10 @@ def _vision(side: int = 28, patch: int = 14, **more: Any) -> dict[str, Any]:
     return size | {"image_size": side, "patch_size": patch} | more
 
 
-def _llava() -> tuple[Any, Any, Any, str]:
-    tokenizer = word_pieces(
-        ["<unk>", "<s>", "</s>", "<image>", "<pad>"],
+def llama_tokenizer(*named: str) -> Any:
+    """A tokenizer as LLaMA has it, with further tokens."""
+    return word_pieces(
+        ["<unk>", "<s>", "</s>", "<image>", "<pad>", *named],
         start=True,
         bos_token="<s>",
         eos_token="</s>",
@@ -101,6 +112,10 @@ def _llava() -> tuple[Any, Any, Any, str]:
         pad_token="<pad>",
         extra_special_tokens={"image_token": "<image>"},
     )
+
+
+def _llava() -> tuple[Any, Any, Any, str]:
+    tokenizer = llama_tokenizer()
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**_vision(projection_dim=16)),
         text_config=LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=False, **_text()),
@@ -109,6 +124,35 @@ def _llava() -> tuple[Any, Any, Any, str]:
     )
     processor = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
     return config, tokenizer, processor, LLAVA_TEMPLATE
+
+
+def _joined_llava() -> tuple[Any, Any, Any, None]:
+    tokenizer = llama_tokenizer()
+    config = JoinedLlavaConfig(
+        vision_config=CLIPVisionConfig(**_vision(56, projection_dim=16)),
+        text_config=LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=False, **_text()),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        tie_word_embeddings=False,
+    )
+    return config, tokenizer, CLIPImageProcessorPil(size=_square(56), crop_size=_square(56)), None
+
+
+def _internvl() -> tuple[Any, Any, Any, str]:
+    named = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"]
+    named += ["<ref>", "</ref>", "<box>", "</box>"]
+    tokenizer = byte_level(named, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    config = InternVLConfig(
+        vision_config=_vision(28, 7),
+        text_config=Qwen2Config(vocab_size=len(tokenizer), tie_word_embeddings=True, **_text()),
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=4,
+        tie_word_embeddings=True,
+    )
+    return config, tokenizer, GotOcr2ImageProcessorPil(size=_square(28)), INTERNVL_TEMPLATE
+
+
+def _square(side: int) -> dict[str, int]:
+    return {"height": side, "width": side}
 
 
 def _qwen_tokenizer() -> Any:
@@ -214,11 +258,14 @@ _BUILD: dict[str, Callable[[], tuple[Any, Any, Any, str | None]]] = {
     "idefics3": lambda: _idefics(Idefics3Config, Idefics3ImageProcessorPil),
     "gemma3": _gemma3,
     "paligemma": _paligemma,
+    "internvl": _internvl,
+    "joined_llava": _joined_llava,
 }
 
 
 def write_family(name: str, folder: Path) -> Path:
     """Configuration, weights, tokenizer, image processor and chat template of a tiny model."""
+    register()
     config, tokenizer, processor, template = _BUILD[name]()
     torch.manual_seed(3)
     model = AutoModelForImageTextToText.from_config(config)

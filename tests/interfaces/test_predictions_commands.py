@@ -87,7 +87,7 @@ def test_the_references_score_as_references_in_every_format(form, data, command,
     )
     assert (code, err) == (0, "")
     (model, *priors), counts, page = scored(command, data, file, form)
-    floor = {"maira2": 0.95, "minigpt": 0.95, "qwen2.5": 0.98}.get(form, 0.99)
+    floor = {"maira2": 0.95, "minigpt": 0.95, "qwen2.5": 0.98, "llava": 0.95, "kosmos2": 0.8}.get(form, 0.99)
     assert model["micro"]["miou"]["value"] >= floor
     names = {row["row"] for row in priors}
     assert {"mean box", "class-mean box", "text-only oracle"} <= names
@@ -255,7 +255,8 @@ def test_every_format_has_an_example_that_is_read(form, tmp_path):
         assert [answer.faults for answer in found.answers] == [()] * len(found.answers)
         boxes = [box for item in found.answers[0].items for box in item.boxes]
         expected = (30, 90, 120, 200) if form == "grounding" else (150, 170.5, 220, 240)
-        np.testing.assert_allclose(boxes, [expected], atol=1.5)
+        half_a_cell = 4.01 if form == "kosmos2" else 1.5  # 32 cells to 256 pixels
+        np.testing.assert_allclose(boxes, [expected], atol=half_a_cell)
 
 
 def test_the_page_lists_the_formats_and_limits():

@@ -54,7 +54,7 @@ def plain(predictions):
     return {(a.study, item.phrase): item.boxes for a in predictions.answers for item in a.items}
 
 
-@pytest.mark.parametrize("form", [form for form in WRITTEN if form in READ and form != "plain"])
+@pytest.mark.parametrize("form", [form for form in WRITTEN if form in READ and form not in ("plain", "llava")])
 def test_what_is_written_is_read_back(form, file):
     simple = Predictions(
         tuple(
@@ -69,7 +69,9 @@ def test_what_is_written_is_read_back(form, file):
     assert again.unknown == ()
     assert [answer.faults for answer in again.answers] == [(), ()]
     assert plain(again).keys() == plain(simple).keys()
-    step = {"coco": 0, "jsonl": 0, "maira2": 2.1, "minigpt": 2.1}.get(form, 0.21)  # half a bin of the 400-pixel side
+    step = {"coco": 0, "jsonl": 0, "maira2": 2.1, "minigpt": 2.1, "kosmos2": 12.6}.get(
+        form, 0.21
+    )  # half a bin of the 400-pixel side
     for key, boxes in plain(simple).items():
         assert np.abs(np.array(plain(again)[key]) - np.array(boxes)).max() <= step + 1e-9
     if form in ("coco", "jsonl", "qwen2.5", "qwen3", "medgemma"):
@@ -79,7 +81,7 @@ def test_what_is_written_is_read_back(form, file):
 @pytest.mark.parametrize("form", ["jsonl", *DIALECTS])
 def test_answers_to_given_phrases_stay_what_they_are(form, file):
     asked = Predictions((Answer("a", (Item("x", (BOX,)),), (), "x"), Answer("a", (Item("y"),), (), "y")))
-    if form == "paligemma":  # it has no way to say no: the model answers with nothing
+    if form in ("paligemma", "florence2"):  # they have no way to say no: the model answers with nothing
         asked = Predictions(asked.answers[:1])
     again = read(file(write_predictions(asked, form, LISTING).files[""]), form)
     assert [(a.study, a.asked, len(a.items[0].boxes), a.faults) for a in again.answers] == [

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from knowmvg.core import boxes as bx
+from knowmvg.core.boxtext.florence2 import FLORENCE2
+from knowmvg.core.boxtext.internvl import INTERNVL
+from knowmvg.core.boxtext.kosmos2 import KOSMOS2
+from knowmvg.core.boxtext.llava import LLAVA
 from knowmvg.core.boxtext.maira2 import MAIRA2
 from knowmvg.core.boxtext.medgemma import MEDGEMMA
 from knowmvg.core.boxtext.minigpt import MINIGPT
@@ -40,7 +44,8 @@ class Dialect(Protocol):
 
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (MAIRA2, QWEN25, QWEN3, MEDGEMMA, PALIGEMMA, MINIGPT, PLAIN)
+    dialect.name: dialect
+    for dialect in (MAIRA2, QWEN25, QWEN3, MEDGEMMA, PALIGEMMA, MINIGPT, INTERNVL, LLAVA, KOSMOS2, FLORENCE2, PLAIN)
 }
 
 

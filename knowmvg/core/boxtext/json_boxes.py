@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from knowmvg.core.boxtext.coordinates import PIXEL, judge, judge_score, nearest, on_grid, scaled
+from knowmvg.core.boxtext.coordinates import judge_score
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.json_text import Pairs, find_json, objects_with
-from knowmvg.core.boxtext.reading import Box, Draft, Fault, Item, Reading, refused
+from knowmvg.core.boxtext.reading import Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
 
 _SCORE_KEYS = ("score", "confidence")
@@ -24,26 +25,24 @@ class JsonBoxes:
         name: of the dialect.
         key: of the box in an object.
         sees: the frame of the image as the published model sees it.
-        grid: units to a side of the canvas; ``None`` for pixels of the canvas.
-        y_first: the box is ``y1, x1, y2, x2``.
+        grid: the numbers of a box.
     """
 
     name: str
     key: str
     sees: Callable[[Size], Frame]
-    grid: int | None = None
-    y_first: bool = False
+    grid: Grid
 
     def frame(self, stored: Size) -> Frame:
         """What the published model sees of an image of this size."""
         return self.sees(stored)
 
     def write(self, items: Sequence[Item], canvas: Size) -> str:
-        """The answer for boxes in canvas pixels; coordinates are rounded to the nearest integer."""
+        """The answer for boxes in canvas pixels; coordinates are whole numbers."""
         lines = []
         for item in items:
             label = {} if item.phrase is None else {"label": item.phrase}
-            lines += [{self.key: self._numbers(box, canvas), **label, **_score(s)} for box, s in item.scored()]
+            lines += [{self.key: list(self.grid.write(box, canvas)), **label, **_score(s)} for box, s in item.scored()]
             lines += [{self.key: [], **label}] if not item.boxes else []
         return json.dumps(lines, ensure_ascii=False)
 
@@ -76,20 +75,12 @@ class JsonBoxes:
         if value is None or value == []:
             draft.name(phrase)
             return
-        limits, slack = ((self.grid, self.grid), 0.0) if self.grid is not None else (canvas, PIXEL)
         many = isinstance(value, list) and all(isinstance(part, list) for part in value)
         for numbers in value if many and isinstance(value, list) else [value]:
-            box, faults = judge(numbers, limits, y_first=self.y_first, slack=slack, repair=repair)
+            box, faults = self.grid.read(numbers, canvas, repair=repair)
             draft.miss(*faults)
             if box is not None:
-                draft.add(phrase, scaled(box, canvas[0] / limits[0], canvas[1] / limits[1]), score)
-
-    def _numbers(self, box: Box, canvas: Size) -> list[int]:
-        width, height = canvas
-        x1, y1, x2, y2 = on_grid(box, canvas, 1.0)
-        kx, ky = (self.grid, self.grid) if self.grid is not None else (width, height)
-        corners = [nearest(x1 * kx), nearest(y1 * ky), nearest(x2 * kx), nearest(y2 * ky)]
-        return [corners[i] for i in (1, 0, 3, 2)] if self.y_first else corners
+                draft.add(phrase, box, score)
 
 
 def _score(score: float | None) -> dict[str, float]:

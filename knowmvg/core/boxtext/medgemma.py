@@ -9,7 +9,8 @@ MedGemma here and there are PaliGemma's (see ``paligemma``).
 
 from __future__ import annotations
 
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.json_boxes import JsonBoxes
 from knowmvg.core.frames import Frame
 
-MEDGEMMA = JsonBoxes("medgemma", "box_2d", lambda stored: Frame.letterbox(stored, (896, 896)), grid=1000, y_first=True)
+MEDGEMMA = JsonBoxes("medgemma", "box_2d", lambda stored: Frame.letterbox(stored, (896, 896)), Grid(1000, order="yxyx"))

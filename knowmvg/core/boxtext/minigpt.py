@@ -13,27 +13,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
-from knowmvg.core.boxtext.coordinates import judge, nearest, on_grid, scaled
+from knowmvg.core.boxtext.grid import Grid, Rounding
 from knowmvg.core.boxtext.reading import Box, Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
 
 BINS = 100
-
-Rounding: TypeAlias = Literal["nearest", "floor"]
 
 _PART = re.compile(r"<p>(?P<phrase>[^{}<]*)</p>|\{(?P<box>[^{}]*)(?P<end>\}?)")
 _NUMBERS = re.compile(r"(?:<\d{1,9}>)+")
 
 
 class MiniGpt:
-    """The dialect of four numbers in braces."""
+    """The dialect of four numbers in braces; ``{}`` says that there is no box."""
 
     name = "minigpt"
 
-    def __init__(self, rounding: Rounding = "nearest") -> None:
-        self.rounding = rounding
+    def __init__(self, rounding: Rounding = "nearest", grid: Grid | None = None) -> None:
+        self.grid = grid or Grid(BINS, rounding)
 
     def frame(self, stored: Size) -> Frame:
         """The whole image, stretched to 448 x 448."""
@@ -53,26 +50,28 @@ class MiniGpt:
         """The boxes of an answer in canvas pixels. A phrase in ``<p>`` without a box says that it has none."""
         if (nothing := refused(text)) is not None:
             return nothing
-        draft, phrase = Draft(), None
+        draft, phrase, none = Draft(), None, False
         for part in _PART.finditer(text.replace("<unk>", "")):
             if part["phrase"] is not None:
                 phrase = part["phrase"].strip() or None
                 draft.name(phrase)
                 continue
             written = "".join(part["box"].split())
+            if part["end"] and not written:
+                none = True
+                continue
             if not part["end"] or not _NUMBERS.fullmatch(written):
-                draft.miss(Fault.PARTIAL if not part["end"] or not written else Fault.NOT_A_NUMBER)
+                draft.miss(Fault.NOT_A_NUMBER if part["end"] else Fault.PARTIAL)
                 continue
             numbers = [int(number) for number in re.findall(r"\d+", written)]
-            box, faults = judge(numbers, (BINS, BINS), repair=repair)
+            box, faults = self.grid.read(numbers, canvas, repair=repair)
             draft.miss(*faults)
             if box is not None:
-                draft.add(phrase, scaled(box, canvas[0] / BINS, canvas[1] / BINS))
-        return draft.done()
+                draft.add(phrase, box)
+        return draft.done(says_none=none)
 
     def _braces(self, box: Box, canvas: Size) -> str:
-        turn = nearest if self.rounding == "nearest" else int
-        return "{" + "".join(f"<{turn(value)}>" for value in on_grid(box, canvas, BINS)) + "}"
+        return "{" + "".join(f"<{number}>" for number in self.grid.write(box, canvas)) + "}"
 
 
 MINIGPT = MiniGpt()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from knowmvg.core.boxtext.coordinates import judge, nearest, on_grid, scaled
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.reading import Box, Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
 
@@ -23,9 +23,12 @@ _CUT = re.compile(r"<loc(?!\d{1,9}>)")
 
 
 class PaliGemma:
-    """The dialect of ``<loc>`` tokens."""
+    """The dialect of ``<loc>`` tokens, of four digits and y first unless ``grid`` says else."""
 
     name = "paligemma"
+
+    def __init__(self, grid: Grid | None = None) -> None:
+        self.grid = grid or Grid(BINS, order="yxyx", top=BINS - 1)
 
     def frame(self, stored: Size) -> Frame:
         """The whole image, stretched."""
@@ -36,7 +39,9 @@ class PaliGemma:
         for item in items:
             if item.phrase is not None and re.search("[;<]", item.phrase):
                 raise ValueError("expected a phrase without ';' and '<', which end a phrase in PaliGemma's answers")
-        return " ; ".join(f"{_tokens(box, canvas)} {item.phrase or ''}".strip() for item in items for box in item.boxes)
+        return " ; ".join(
+            f"{self._tokens(box, canvas)} {item.phrase or ''}".strip() for item in items for box in item.boxes
+        )
 
     def read(self, text: str, canvas: Size, *, repair: bool = False) -> Reading:
         """The boxes of an answer in canvas pixels; the phrase is what stands between a box and the next ``;``."""
@@ -47,17 +52,15 @@ class PaliGemma:
             numbers = [int(token) for token in _TOKEN.findall(run[1])]
             phrase = run[2].strip() or None
             for start in range(0, len(numbers), 4):
-                box, faults = judge(numbers[start : start + 4], (BINS - 1, BINS - 1), y_first=True, repair=repair)
+                box, faults = self.grid.read(numbers[start : start + 4], canvas, repair=repair)
                 draft.miss(*faults)
                 if box is not None:
-                    draft.add(phrase, scaled(box, canvas[0] / BINS, canvas[1] / BINS))
+                    draft.add(phrase, box)
         draft.miss(*[Fault.PARTIAL] * len(_CUT.findall(text)))
         return draft.done()
 
-
-def _tokens(box: Box, canvas: Size) -> str:
-    x1, y1, x2, y2 = (min(nearest(value), BINS - 1) for value in on_grid(box, canvas, BINS))
-    return "".join(f"<loc{value:04d}>" for value in (y1, x1, y2, x2))
+    def _tokens(self, box: Box, canvas: Size) -> str:
+        return "".join(f"<loc{number:04d}>" for number in self.grid.write(box, canvas))
 
 
 PALIGEMMA = PaliGemma()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from knowmvg.core.boxtext.coordinates import PIXEL, judge, on_grid
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.json_text import find_json, leaf_lists
 from knowmvg.core.boxtext.reading import Draft, Fault, Item, Reading, refused
 from knowmvg.core.frames import Frame, Size
@@ -20,9 +21,12 @@ _CUT = re.compile(r"\[\s*(?:\[|-?\d|$)")
 
 
 class PlainList:
-    """The dialect of bare JSON lists."""
+    """The dialect of bare JSON lists; with a ``grid`` its whole numbers instead of pixels with decimals."""
 
     name = "plain"
+
+    def __init__(self, grid: Grid | None = None) -> None:
+        self.grid = grid
 
     def frame(self, stored: Size) -> Frame:
         """The image as it is stored."""
@@ -30,6 +34,8 @@ class PlainList:
 
     def write(self, items: Sequence[Item], canvas: Size) -> str:
         """The answer for boxes in canvas pixels, with two decimals. Phrases are not written."""
+        if self.grid is not None:
+            return json.dumps([self.grid.write(box, canvas) for item in items for box in item.boxes])
         boxes = [on_grid(box, canvas, 1.0) for item in items for box in item.boxes]
         width, height = canvas
         return json.dumps(
@@ -50,7 +56,10 @@ class PlainList:
         for numbers in leaf_lists(found.values):
             if not numbers:
                 continue
-            box, faults = judge(numbers, canvas, slack=PIXEL, repair=repair)
+            if self.grid is not None:
+                box, faults = self.grid.read(numbers, canvas, repair=repair)
+            else:
+                box, faults = judge(numbers, canvas, slack=PIXEL, repair=repair)
             draft.miss(*faults)
             if box is not None:
                 draft.add(None, box)

@@ -8,8 +8,10 @@ canvas of another size (``max_pixels`` set, an API that resizes) must be named.
 
 from __future__ import annotations
 
+from knowmvg.core.boxtext.coordinates import PIXEL
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.json_boxes import JsonBoxes
 from knowmvg.core.boxtext.views import patch_multiple
 from knowmvg.core.frames import Frame
 
-QWEN25 = JsonBoxes("qwen2.5", "bbox_2d", lambda stored: Frame.squash(stored, patch_multiple(stored)))
+QWEN25 = JsonBoxes("qwen2.5", "bbox_2d", lambda stored: Frame.squash(stored, patch_multiple(stored)), Grid(slack=PIXEL))

@@ -7,7 +7,8 @@ Qwen2.5-VL is different (see ``qwen25``).
 
 from __future__ import annotations
 
+from knowmvg.core.boxtext.grid import Grid
 from knowmvg.core.boxtext.json_boxes import JsonBoxes
 from knowmvg.core.frames import Frame
 
-QWEN3 = JsonBoxes("qwen3", "bbox_2d", lambda stored: Frame.squash(stored, stored), grid=1000)
+QWEN3 = JsonBoxes("qwen3", "bbox_2d", lambda stored: Frame.squash(stored, stored), Grid(1000))

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from knowmvg.core.errors import KnowmvgError, ModelError
 from knowmvg.grounders.backbones.chat import ChatTokenizer
-from knowmvg.grounders.backbones.faces import faces, family_at
+from knowmvg.grounders.backbones.conversation import Conversation
+from knowmvg.grounders.backbones.faces import faces, family_at, speaking_faces
 from knowmvg.grounders.backbones.pictures import Pictures
 from knowmvg.grounders.backbones.place import place_of
 from knowmvg.grounders.backbones.quantized import four_bit
@@ -58,6 +59,25 @@ class LoadedBackbone:
         return self.vlm.look({name: tensor.to(device) for name, tensor in self.pictures(canvases).items()})
 
 
+@dataclass(frozen=True, slots=True)
+class SpeakingBackbone:
+    """A language model that is asked for text: no token is added to it.
+
+    Args:
+        vlm: the model, frozen but for its adapters.
+        conversation: questions and answers as its ids.
+        pictures: canvases as its vision tower's input, for ``vlm.look``.
+        part: what it was loaded by.
+        commit: the commit of a hub model, or ``None`` for a folder.
+    """
+
+    vlm: Backbone
+    conversation: Conversation
+    pictures: Pictures
+    part: BackbonePart
+    commit: str | None
+
+
 class VisionTower(nn.Module):
     """A backbone's eye as an image encoder: canvases ``[B, 1, S, S]`` to image tokens ``[B, N, C]``, to be cached."""
 
@@ -95,7 +115,7 @@ def load_backbone(
     Raises ``ModelError`` for an id or folder that cannot be read, one without safetensors, a family without a rule and
     a model whose tokenizer, template or image processor does not fit.
     """
-    with _explained(part):
+    with explained(part):
         place = place_of(part)
         config, family = family_at(place, part)
         tokenizer, pictures = faces(place, part, config, family)
@@ -113,9 +133,34 @@ def load_backbone(
     return LoadedBackbone(vlm.to(device).eval(), tokenizer, pictures, part, commit, place.sha256, seen)
 
 
+def load_speaking(
+    part: BackbonePart, device: torch.device | str = "cpu", spoken: frozenset[str] = frozenset()
+) -> SpeakingBackbone:
+    """Load a base by id or folder as it is, with adapters where ``part`` asks for them.
+
+    ``spoken`` are special tokens that questions may hold. Raises ``ModelError`` as ``load_backbone`` does, and for a
+    model that has read text alone.
+    """
+    with explained(part):
+        place = place_of(part)
+        config, family = family_at(place, part)
+        conversation, pictures = speaking_faces(place, part, config, family, spoken)
+        weights = {"use_safetensors": True, **four_bit(part, device)}
+        model = AutoModelForImageTextToText.from_pretrained(
+            place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
+        )
+        prompt_end = conversation.question("x")[-1] if family.prefix_block else None
+        vlm = Backbone(model, conversation.image_length, prompt_end)
+        if part.lora is not None:
+            add_lora(vlm.model, vlm.decoder, **part.lora.model_dump())
+        _checkpoint(vlm, part)
+    commit = getattr(config, "_commit_hash", None)
+    return SpeakingBackbone(vlm.to(device).eval(), conversation, pictures, part, commit)
+
+
 def load_faces(part: BackbonePart) -> tuple[ChatTokenizer, Pictures | None]:
     """Tokenizer and pictures of a base without its weights. Raises ``ModelError`` as ``load_backbone`` does."""
-    with _explained(part):
+    with explained(part):
         place = place_of(part)
         return faces(place, part, *family_at(place, part))
 
@@ -140,12 +185,16 @@ def _prepare(vlm: Backbone, tokenizer: ChatTokenizer, part: BackbonePart) -> Non
         vlm.own_rows([tokenizer.box], start)
     else:
         vlm.train_all_rows(tokenizer.box, start)
+    _checkpoint(vlm, part)
+
+
+def _checkpoint(vlm: Backbone, part: BackbonePart) -> None:
     if part.checkpointing:
         vlm.model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 @contextlib.contextmanager
-def _explained(part: BackbonePart) -> Iterator[None]:
+def explained(part: BackbonePart) -> Iterator[None]:
     """What the libraries say, as an error of this package in one line."""
     try:
         yield

@@ -14,7 +14,12 @@ from knowmvg.core.errors import ModelError
 from knowmvg.nn.backbones.family import Family
 
 _ANY_SIZE = 448  # shown where a family takes any size: 256 image tokens of Qwen2.5-VL, 196 of Qwen3-VL
-_FOR_THE_PROMPT = ("rows", "cols", "num_crops")  # what a processor says for its prompt, and the tower does not read
+_FOR_THE_PROMPT = (
+    "rows",
+    "cols",
+    "num_crops",
+    "num_patches",
+)  # what a processor says for its prompt, and the tower does not read
 
 
 class Pictures:
@@ -109,7 +114,12 @@ def _placeholders(made: dict[str, Any], family: Family, config: Any) -> tuple[in
     if family.image_block:
         length = int(config.mm_tokens_per_image)
         return length, f"\n\n<start_of_image>{'<image_soft_token>' * length}<end_of_image>\n\n"
+    if hasattr(config, "downsample_ratio"):  # InternVL, one tile
+        side = int(vision.image_size[0] // vision.patch_size[0] * config.downsample_ratio)
+        return side**2, f"<img>{family.marker * side**2}</img>"
     length = (vision.image_size // vision.patch_size) ** 2
+    if hasattr(config, "joined_tokens"):
+        return length // config.joined_tokens, family.marker * (length // config.joined_tokens)
     if hasattr(config, "vision_feature_select_strategy"):  # CLIP's class token comes first, SigLIP has none
         length += (vision.model_type == "clip_vision_model") - (config.vision_feature_select_strategy == "default")
     return length, family.marker * length

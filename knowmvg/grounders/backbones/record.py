@@ -45,7 +45,8 @@ class BackbonePart(BaseModel):
     lora: LoraPart | None = LoraPart()
     """adapters, or null for none"""
     rows: Literal["box", "all"] = "box"
-    """rows of embedding and output layer that are trained: of `<BOX>` alone, or all of them (the lineage)"""
+    """rows of embedding and output layer that are trained: of `<BOX>` alone, or all of them (the lineage); a grounder
+    that writes its boxes as text has no `<BOX>` and trains none"""
     picture: int | None = Field(default=None, ge=28, le=4096)
     """side in pixels of the square that the model is shown; null for the size that the model was trained with"""
     image_tokens: int = Field(default=8, ge=1)

@@ -206,12 +206,14 @@ class PromptedGrounder:
     @torch.inference_mode()
     def _generate(self, studies: Sequence[Study], seen: _Seen) -> list[_Answer]:
         prompts = [self.tokenizer.prompt(study.report) for study in studies]
-        bounds = {"stop_id": self.tokenizer.end, "max_new_tokens": self.limits.max_new_tokens}
+        end, most = self.tokenizer.end, self.limits.max_new_tokens
         if seen.shared and self.backbone is not None:  # what the prompts begin with, the image above all, is read once
-            generated = self.backbone.vlm.generate_shared(prompts, seen.tokens[:1], **bounds)
+            generated = self.backbone.vlm.generate_shared(prompts, seen.tokens[:1], stop_id=end, max_new_tokens=most)
         else:
             ids, mask = left_padded(prompts, self.tokenizer.pad)
-            generated = self.model.vlm.generate(ids.to(self.device), mask.to(self.device), seen.tokens, **bounds)
+            generated = self.model.vlm.generate(
+                ids.to(self.device), mask.to(self.device), seen.tokens, stop_id=end, max_new_tokens=most
+            )
         rows = zip(generated.ids.tolist(), generated.states, strict=True)
         end = self.tokenizer.end  # what follows it fills up the batch
         return [

@@ -47,7 +47,8 @@ def boxes(
 ) -> None:
     """Convert boxes by way of the pixels of the stored images.
 
-    IN: manifest, coco, jsonl, grounding, maira2, qwen2.5, qwen3, medgemma, paligemma, minigpt, plain. OUT: the same
+    IN: manifest, coco, jsonl, grounding, maira2, qwen2.5, qwen3, medgemma, paligemma, minigpt,
+    internvl, llava, kosmos2, florence2, plain. OUT: the same
     without manifest and grounding, and label-studio, fiftyone. See docs/predictions.md.
     """
     from knowmvg.core.boxtext.reading import tally

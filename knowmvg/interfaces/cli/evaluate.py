@@ -63,7 +63,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--format",
-            help="coco, jsonl, grounding, maira2, qwen2.5, qwen3, medgemma, paligemma, minigpt or plain.",
+            help="coco, jsonl, grounding, maira2, qwen2.5, qwen3, medgemma, paligemma, minigpt, plain, internvl, "
+            "llava, kosmos2 or florence2.",
             show_default=False,
             rich_help_panel=PREDICTIONS,
         ),

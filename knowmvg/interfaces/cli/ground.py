@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager, ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import GroundedPhrase, Grounding
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ground_folder import FolderOptions, ground_folder
@@ -41,12 +44,23 @@ def ground(
         typer.Option(help="Who names the phrases: the model's own answer, the report parser, or both reconciled."),
     ] = PhraseSource.BOTH,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Model folder, or a hub id as owner/name@revision.",
+            help="Model folder, a chat model's folder, or a hub id of either as owner/name@revision; with --endpoint "
+            "its model.",
             show_default="the demonstration model that is shipped",
         ),
     ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Base URL of an OpenAI-compatible endpoint that sees image and phrases.", show_default=False),
+    ] = None,
+    key_variable: Annotated[str, typer.Option(help="Environment variable with its key.")] = "KNOWMVG_ENDPOINT_KEY",
+    budget: Annotated[int | None, typer.Option(min=0, help="Most questions that are sent.", show_default=False)] = None,
+    public: Annotated[bool, typer.Option("--public", help="Image and phrases may be sent to others.")] = False,
+    own_endpoint: Annotated[
+        bool, typer.Option("--own-endpoint", help="The endpoint is yours and keeps nothing (for credentialed data).")
+    ] = False,
     maps: Annotated[
         bool, typer.Option("--maps", help="Also write the maps behind each phrase's boxes: docs/evidence.md.")
     ] = False,
@@ -90,7 +104,8 @@ def ground(
     was stopped: docs/scale_out.md.
     """
     if image.is_dir():
-        for given, option in ((report is not None, "--report"), (maps, "--maps"), (overwrite, "--overwrite")):
+        alone = {"--report": report, "--maps": maps, "--overwrite": overwrite, "--endpoint": endpoint}
+        for option, given in alone.items():
             if given:
                 raise typer.BadParameter("not with a folder of studies", param_hint=option)
         if shard >= shards:
@@ -109,7 +124,14 @@ def ground(
     results.check_free(out, names, overwrite=overwrite)
     text = session.read_report_text(report)  # bad input is told before the model is loaded
     radiograph = read_radiograph(image)
-    grounding = session.load(model, device=device).ground(radiograph, text, phrases.value, maps=maps)
+    with ExitStack() as stack:
+        if endpoint is None:
+            opened = session.load(model, device=device)
+        else:
+            opened = session.Session(
+                stack.enter_context(_behind(endpoint, model, key_variable, budget, public, own_endpoint, out))
+            )
+        grounding = opened.ground(radiograph, text, phrases.value, maps=maps)
     drawn: dict[str, bytes] = {}
     if maps:
         grounding, drawn = map_files.with_map_files(grounding)
@@ -122,6 +144,20 @@ def ground(
     written = results.write_together(out, files, map_files.written_before(out))
     show(grounding)
     console.show_written(written, f"knowmvg read {report}")
+
+
+def _behind(
+    url: str, model: str | None, key_variable: str, budget: int | None, public: bool, own: bool, out: Path
+) -> AbstractContextManager[Grounder]:
+    """The grounder behind an endpoint, if the image may go there: data of unknown origin count as credentialed."""
+    from knowmvg.inference.chat_models import Remote, remote_grounder
+    from knowmvg.sources.texts.endpoint.guard import allowed_endpoint
+
+    if model is None:
+        raise typer.BadParameter("expected the endpoint's model", param_hint="--model")
+    key = os.environ.get(key_variable, "").strip() or None
+    named = allowed_endpoint(url, model, key, credentialed=False if public else None, confirmed_own=own)
+    return remote_grounder(Remote(named, out.with_name(f".{out.name}.answers"), budget=budget))
 
 
 def show(grounding: Grounding) -> None:

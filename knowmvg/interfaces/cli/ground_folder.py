@@ -30,7 +30,7 @@ class FolderOptions:
     ray_workers: int
 
 
-def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: Path | None, options: FolderOptions) -> None:
+def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: str | None, options: FolderOptions) -> None:
     """Ground the studies of a folder (docs/scale_out.md) and tell how many were answered, failed and skipped."""
     from knowmvg.inference.worklist import WorkList
 
@@ -60,12 +60,13 @@ def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: Path | 
         else:
             from knowmvg.inference.on_ray import Workers, ground_on_ray
 
+            device = options.device or "cpu"
             counts = ground_on_ray(
                 place,
                 work,
                 results,
                 address=options.ray,
-                workers=_workers(options),
+                workers=Workers(options.ray_workers, gpus=float(device != "cpu"), device=device),
                 readers=options.readers,
                 retry_failed=options.retry_failed,
                 progress=progress,
@@ -97,8 +98,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _workers(options: FolderOptions) -> Workers:
-    device = options.device or "cpu"
-    return Workers(options.ray_workers, gpus=float(device != "cpu"), device=device)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from knowmvg.nn.backbones.cache import roomy_cache
 from knowmvg.nn.backbones.family import FAMILIES, Family
-from knowmvg.nn.backbones.generation import greedy, greedy_shared
+from knowmvg.nn.backbones.generation import Chooser, greedy, greedy_shared
 from knowmvg.nn.backbones.rows import TokenRows
 from knowmvg.nn.vlm import Generation
 
@@ -220,7 +221,7 @@ class Backbone(nn.Module):
 
     def empty_cache(self) -> DynamicCache:
         """Keys and values of nothing yet."""
-        return DynamicCache(config=self.model.config.get_text_config())
+        return roomy_cache(self.model.config.get_text_config())
 
     @property
     def slides(self) -> bool:
@@ -234,10 +235,20 @@ class Backbone(nn.Module):
         return greedy(self, input_ids, attention_mask, features, stop_id, max_new_tokens)
 
     def generate_shared(
-        self, prompts: Sequence[Sequence[int]], features: Tensor, *, stop_id: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        features: Tensor,
+        *,
+        stop_id: int,
+        max_new_tokens: int,
+        owners: Sequence[int] | None = None,
+        choose: Chooser | None = None,
     ) -> Generation:
-        """Greedy continuation of several prompts about one image ``[1, N, C]``, whose common start is read once."""
-        return greedy_shared(self, prompts, features, stop_id, max_new_tokens)
+        """Greedy continuation of prompts about the images ``[I, N, C]`` of ``owners``, whose common start is read once.
+
+        Without ``owners`` there is one image.
+        """
+        return greedy_shared(self, prompts, features, stop_id, max_new_tokens, owners, choose)
 
 
 def _image_token_id(config: Any) -> int:

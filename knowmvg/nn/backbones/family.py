@@ -50,6 +50,16 @@ _PALIGEMMA_LAYOUT = (
     "{% endfor %}"
 )
 
+_MINIGPT_LAYOUT = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ bos_token }}[INST] "
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<Img><image></Img> {% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %} [/INST]"
+    "{% else %}{% for part in message['content'] %} {{ part['text'] }}{% endfor %}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
+
 #: by ``model_type`` of a model's ``config.json``
 FAMILIES: dict[str, Family] = {
     "llava": Family("LLaVA", "<image>"),
@@ -61,6 +71,8 @@ FAMILIES: dict[str, Family] = {
     "paligemma": Family(
         "PaliGemma", "<image>", positions="line-from-1", prefix_block=True, listed=False, template=_PALIGEMMA_LAYOUT
     ),
+    "internvl": Family("InternVL", "<IMG_CONTEXT>", listed=False),
+    "joined_llava": Family("MiniGPT-v2's layout (PFMVG)", "<image>", template=_MINIGPT_LAYOUT),
     "llama": Family("Llama (SmolLM2)", "<image>", text_only=True),
     "qwen3": Family("Qwen3", "<image>", text_only=True),
 }

@@ -13,6 +13,18 @@ from knowmvg.nn.backbones.family import Family
 from knowmvg.nn.vlm import Generation
 
 
+class Chooser(Protocol):
+    """Changes the scores of what may be written next: a logits processor that is told nothing of the prompt."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores ``[B, V]`` as the next token is chosen from, after the ids ``[B, m]`` that were written."""
+        ...
+
+    def only(self, rows: Sequence[int]) -> Chooser:
+        """The chooser of some rows."""
+        ...
+
+
 class Reader(Protocol):
     """What writing asks of a model (nn/backbones/backbone.py)."""
 
@@ -51,7 +63,13 @@ class Reader(Protocol):
 
 @torch.no_grad()
 def greedy(
-    model: Reader, input_ids: Tensor, attention_mask: Tensor, features: Tensor, stop_id: int, max_new_tokens: int
+    model: Reader,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    features: Tensor,
+    stop_id: int,
+    max_new_tokens: int,
+    choose: Chooser | None = None,
 ) -> Generation:
     """Greedy continuation; ends when every row has written ``stop_id``.
 
@@ -62,66 +80,96 @@ def greedy(
         features: image tokens ``[B, N, C]``.
         stop_id: the end token; it is part of the answer and repeated to fill shorter rows.
         max_new_tokens: an upper bound on the answer's length.
+        choose: changes the scores before the highest is taken.
     """
     cache = model.empty_cache()
     positions, beyond = model.positions(input_ids, attention_mask)
     states = model.read(input_ids, attention_mask, features, positions=positions, cache=cache)
-    return _go_on(model, states[:, -1], attention_mask, beyond, cache, stop_id, max_new_tokens)
+    return _go_on(model, states[:, -1], attention_mask, beyond, cache, stop_id, max_new_tokens, choose)
 
 
 @torch.no_grad()
 def greedy_shared(
-    model: Reader, prompts: Sequence[Sequence[int]], features: Tensor, stop_id: int, max_new_tokens: int
+    model: Reader,
+    prompts: Sequence[Sequence[int]],
+    features: Tensor,
+    stop_id: int,
+    max_new_tokens: int,
+    owners: Sequence[int] | None = None,
+    choose: Chooser | None = None,
 ) -> Generation:
-    """Greedy continuation of ``Q`` prompts about one image, their longest common start read once.
+    """Greedy continuation of ``Q`` prompts about a few images, their longest common start read once an image.
 
-    A family that reads the whole prompt both ways has no start that is independent of the question; there the image
-    alone is encoded once.
+    A family that reads the whole prompt both ways has no start that is independent of the question; there the images
+    alone are encoded once.
 
     Args:
         model: the reader.
         prompts: token ids, all with the image's placeholders at the same place.
-        features: image tokens ``[1, N, C]``.
+        features: image tokens ``[I, N, C]``.
         stop_id: the end token.
         max_new_tokens: an upper bound on an answer's length.
+        owners: which image each prompt is about; without it, there is one image.
+        choose: changes the scores before the highest is taken.
 
     Raises ``ValueError`` if the prompts part before or among the image's placeholders.
     """
     device = features.device
+    whose = torch.tensor([0] * len(prompts) if owners is None else list(owners), device=device)
     shared = _common_start(prompts)
     if model.image_token_id in {token for prompt in prompts for token in prompt[shared:]}:
         raise ValueError(f"expected prompts that share the image's placeholders, got ones that part at {shared}")
     lengths = {len(prompt) for prompt in prompts}
     if model.family.prefix_block:
         ids, mask = _left_padded(prompts, device)
-        return greedy(model, ids, mask, features.expand(len(prompts), -1, -1), stop_id, max_new_tokens)
+        return greedy(model, ids, mask, features[whose], stop_id, max_new_tokens, choose)
     if model.slides and len(lengths) > 1:  # padding behind the shared start would fill the window: a length at a time
         groups = [[row for row, prompt in enumerate(prompts) if len(prompt) == length] for length in sorted(lengths)]
         parts = [
-            greedy_shared(model, [prompts[row] for row in rows], features, stop_id, max_new_tokens) for rows in groups
+            greedy_shared(
+                model,
+                [prompts[row] for row in rows],
+                features,
+                stop_id,
+                max_new_tokens,
+                whose[rows].tolist(),
+                None if choose is None else choose.only(rows),
+            )
+            for rows in groups
         ]
         return _in_order(parts, [row for rows in groups for row in rows], stop_id)
     cache = model.empty_cache()
-    start = torch.tensor([list(prompts[0][:shared])], device=device)
+    start = torch.tensor([list(prompts[0][:shared])] * len(features), device=device)
     positions, beyond = model.positions(start, None)
     model.read(start, torch.ones_like(start), features, positions=positions, cache=cache)
-    cache.batch_repeat_interleave(len(prompts))
+    cache.batch_select_indices(whose)
     ids, mask = _left_padded([prompt[shared:] for prompt in prompts], device)
-    beyond = beyond.expand(len(prompts))
+    beyond = beyond[whose]
     line = shared + (mask.cumsum(dim=1) - 1).clamp(min=0) + beyond[:, None]
     mask = pad(mask, (shared, 0), value=1)
     states = model.read(ids, mask, None, positions=_placed(model, line), cache=cache)
-    return _go_on(model, states[:, -1], mask, beyond, cache, stop_id, max_new_tokens)
+    return _go_on(model, states[:, -1], mask, beyond, cache, stop_id, max_new_tokens, choose)
 
 
 def _go_on(
-    model: Reader, state: Tensor, mask: Tensor, beyond: Tensor, cache: Any, stop_id: int, max_new_tokens: int
+    model: Reader,
+    state: Tensor,
+    mask: Tensor,
+    beyond: Tensor,
+    cache: Any,
+    stop_id: int,
+    max_new_tokens: int,
+    choose: Chooser | None,
 ) -> Generation:
     """Write from the state ``[B, D]`` of the last prompt token on."""
     done = torch.zeros(len(state), dtype=torch.bool, device=state.device)
-    ids, states = [], []
+    ids, states = list[Tensor](), list[Tensor]()
     for step in range(max_new_tokens):
-        token = model.logits(state).argmax(dim=-1).masked_fill(done, stop_id)
+        scores = model.logits(state)
+        if choose is not None:
+            so_far = torch.stack(ids, dim=1) if ids else torch.zeros_like(done, dtype=torch.long)[:, None][:, :0]
+            scores = choose(so_far, scores)
+        token = scores.argmax(dim=-1).masked_fill(done, stop_id)
         ids.append(token)
         states.append(state)
         done |= token == stop_id

@@ -73,6 +73,16 @@ SOURCES: dict[str, Source] = {
         "padchest_gr:open_padchest_gr",
         {"language": "en or es (en)", "boxes": "of the first reader, or of the second where there are any (first)"},
     ),
+    "roco": Source(
+        "ROCO: images of articles with captions, no boxes",
+        "captions:open_roco",
+        {"kind": "radiology or non-radiology (radiology)"},
+    ),
+    "imageclef-caption": Source(
+        "ImageCLEFmedical Caption 2022: images with captions, no boxes",
+        "captions:open_imageclef",
+        {"suffix": "of the image files (jpg)"},
+    ),
     "coco": Source(
         "any set in COCO form (--annotations)",
         "coco_boxes:open_coco",

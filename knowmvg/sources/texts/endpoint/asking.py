@@ -70,15 +70,17 @@ class Asker:
         Raises:
             EndpointError: the endpoint does not answer; what it answered before is kept.
         """
-        for made in self._in_order(rows, lambda row: self._report(row, positions)):
+        for made in in_order(rows, lambda row: self._report(row, positions), self._connections):
             if made is not None:
                 yield made
 
     def descriptions(self, categories: Iterable[str]) -> dict[str, str]:
         """A description of each category; those without a usable answer are missing. Raises as ``reports`` does."""
         names = sorted(set(categories))
-        made = self._in_order(
-            names, lambda name: self._ask(_Task(name, ask_category(name), lambda c: description(c, name)))
+        made = in_order(
+            names,
+            lambda name: self._ask(_Task(name, ask_category(name), lambda c: description(c, name))),
+            self._connections,
         )
         return {name: text for name, text in zip(names, made, strict=True) if text is not None}
 
@@ -125,16 +127,17 @@ class Asker:
             if fault is not None:
                 self.asked.unusable[fault] += 1
 
-    def _in_order(self, items: Iterable[_I], work: Callable[[_I], _O]) -> Iterator[_O]:
-        """``map`` over threads with a bounded number of items ahead; the first error stops what has not begun."""
-        waiting: deque[Future[_O]] = deque()
-        pool = ThreadPoolExecutor(self._connections, thread_name_prefix="endpoint")
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= _AHEAD * self._connections:
-                    yield waiting.popleft().result()
-            while waiting:
+
+def in_order(items: Iterable[_I], work: Callable[[_I], _O], connections: int) -> Iterator[_O]:
+    """``map`` over threads with a bounded number of items ahead; the first error stops what has not begun."""
+    waiting: deque[Future[_O]] = deque()
+    pool = ThreadPoolExecutor(connections, thread_name_prefix="endpoint")
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= _AHEAD * connections:
                 yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -35,7 +35,8 @@ _REFUSED = {
     ),
 }
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
+"""``role`` and ``content``: a text, or a list of parts of which some are pictures."""
 
 
 @dataclass(frozen=True, slots=True)

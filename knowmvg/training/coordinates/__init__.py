@@ -1,0 +1,1 @@
+"""PFMVG's two stages as a recipe."""
