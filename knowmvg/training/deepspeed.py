@@ -52,7 +52,7 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
         raise RecipeError("a GPU for machine.deepspeed", "a CPU", "Leave it out: machine.deepspeed=null.")
     if find_spec("deepspeed") is None:
         raise RecipeError("DeepSpeed", "none installed", "Install it: pip install 'knowmvg[deepspeed]'.")
-    if config["zero_optimization"]["stage"] == 3:  # tried: its backward pass finds the box token divided
+    if config["zero_optimization"]["stage"] == 3:  # tried on a CPU: its backward pass meets a tensor of size 0
         raise RecipeError("ZeRO stage 1 or 2", f"stage 3 in {machine.deepspeed}", "Use recipes/deepspeed/zero2.json.")
     autocast = {"enabled": machine.precision == "bf16", "dtype": "bfloat16"}
     return {"torch_autocast": autocast, **config}

@@ -93,7 +93,7 @@ def test_padding_of_a_generated_batch_is_no_part_of_an_answer(tokenizer, graph):
 
     vlm.generate = ends_early
     seen, _ = grounder._encode(STUDIES[:2])
-    for answer in grounder._generate(STUDIES[:2], seen.tokens):
+    for answer in grounder._generate(STUDIES[:2], seen):
         lengths.append(len(answer.states))
     assert lengths[0] == 3
     assert lengths[1] > 3

@@ -35,7 +35,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, fake_grounder) -> list[Path]:
         text="Small left pleural effusion", span=(10, 37), boxes=(Region(xyxy=(50.4, 40, 99, 79.6), score=0.876),)
     )
 
-    def load_grounder(folder: Path) -> object:
+    def load_grounder(folder: Path, device: str | None) -> object:
         folders.append(folder)
         return fake_grounder([found])
 
@@ -115,7 +115,7 @@ def test_nothing_is_written_when_the_disk_is_full(study, loaded, tmp_path, monke
 
 
 def test_a_broken_model_writes_nothing(study, loaded, tmp_path, monkeypatch, capsys):
-    def fail(folder: Path) -> object:
+    def fail(folder: Path, device: str | None) -> object:
         raise ModelError("a whole model", "half of one", "Copy it again.")
 
     monkeypatch.setattr(sys.modules["knowmvg.grounders.store"], "load_grounder", fail)
@@ -141,8 +141,8 @@ def test_maps_are_written_named_and_replaced(study, loaded, tmp_path, monkeypatc
             found = self.answer[0].model_copy(update={"evidence": Evidence(maps=(drawn,))})
             return fake_grounder([found])
 
-    plain = sys.modules["knowmvg.grounders.store"].load_grounder(Path("x")).answer
-    monkeypatch.setattr(sys.modules["knowmvg.grounders.store"], "load_grounder", lambda folder: Mapped(plain))
+    plain = sys.modules["knowmvg.grounders.store"].load_grounder(Path("x"), None).answer
+    monkeypatch.setattr(sys.modules["knowmvg.grounders.store"], "load_grounder", lambda folder, device: Mapped(plain))
     out = tmp_path / "out"
     assert main([*study, "--out", str(out), "--maps"]) == 0
     assert files(out) == ["grounding.json", "maps", "overlay-maps.png", "overlay.png"]

@@ -34,7 +34,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, fake_grounder) -> list[Path]:
     """The folders that a grounder is loaded from; a fake one is given."""
     folders: list[Path] = []
     store = ModuleType("knowmvg.grounders.store")
-    store.load_grounder = lambda folder: (folders.append(folder), fake_grounder())[1]
+    store.load_grounder = lambda folder, device: (folders.append(folder), fake_grounder())[1]
     store.fingerprint = lambda folder: "f" * 64
     monkeypatch.setitem(sys.modules, store.__name__, store)
     monkeypatch.setenv("COLUMNS", "140")
@@ -95,7 +95,7 @@ def test_a_polite_kill_ends_as_an_interrupt(folder, tmp_path, monkeypatch, fake_
             os.kill(os.getpid(), signal.SIGTERM)
             return super().ground_phrases(studies, queries)
 
-    sys.modules["knowmvg.grounders.store"].load_grounder = lambda folder: Killed()
+    sys.modules["knowmvg.grounders.store"].load_grounder = lambda folder, device: Killed()
     before = signal.getsignal(signal.SIGTERM)
     out = tmp_path / "out"
     assert main(["ground", str(folder), "--out", str(out), "--phrases", "parser"]) == INTERRUPTED

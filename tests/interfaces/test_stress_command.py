@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_tables_are_written_and_say_what_they_are(run, monkeypatch, capsys):
-    monkeypatch.setattr("knowmvg.grounders.store.load_grounder", lambda folder: Corner())
+    monkeypatch.setattr("knowmvg.grounders.store.load_grounder", lambda folder, device: Corner())
     data = run.parent / "data"
     assert main(["stress", str(run), "--data", str(data), "--split", "train", "--limit", "6", "--seed", "2"]) == 0
     folder = run / "robustness-train"

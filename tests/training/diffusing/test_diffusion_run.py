@@ -23,6 +23,8 @@ from knowmvg.training.diffusion import denoising
 from knowmvg.training.run import train
 from knowmvg.training.trainer import Stopped
 
+RECIPES = Path(__file__).parents[3] / "recipes"
+
 
 def silent(line: str) -> None:
     """No progress."""
@@ -142,6 +144,20 @@ def test_a_unet_that_was_fine_tuned_before_takes_the_place_of_the_base_s(run: Pa
     unet = f"base.instead.unet={{name: {published}, subfolder: unet_ema}}"
     tuned = train(fine_tuning, ["name=from-unet", unet, "train.lr=1e-9"], run.parent, silent)
     assert all(float((value - 0.5).abs().max()) < 1e-3 for value in weights(tuned).values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["diffusion-demo", "generate-to-ground"])
+def test_a_shipped_recipe_is_built_and_stepped(run: Path, recipe: Path, name: str) -> None:
+    keys = [f"data.folder={recipe.parent / 'data'}", "train.steps=1", "train.batch=2", "train.accumulate=1"]
+    keys += ["train.validate=0", "validation_studies=4", "machine={device: cpu}", "read.steps=2", "read.window=[0, 2]"]
+    if name == "diffusion-demo":
+        keys += ["scratch.text.schedule.steps=1", "scratch.autoencoder.schedule.steps=1"]
+    else:
+        keys += [f"base={{name: {run / 'model'}}}", f"encoding.max_tokens={TINY['encoding']['max_tokens']}"]
+    made = train(RECIPES / f"{name}.yaml", keys, run.parent / "shipped", silent)
+    assert load_grounder(made / "model") is not None
+    assert json.loads((made / "run.json").read_text())["recipe"]["system"] == "diffusion"
 
 
 LORA = "lora={rank: 2, targets: [attn2.to_k, attn2.to_v]}"
