@@ -1,6 +1,7 @@
 """Tiny models of the real classes with random weights, written to a folder in the layout of a hub repository."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import printable
 from typing import Any
@@ -32,6 +33,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+from transformers.utils import logging
 
 from knowmvg.nn.joined_llava import JoinedLlavaConfig, register
 
@@ -39,6 +41,7 @@ FAMILIES = (
     "llava", "qwen2_5_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "paligemma", "internvl", "joined_llava"
 )  # fmt: skip
 UNTIED = ("llava", "qwen3_vl", "joined_llava")
+PICTURES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
 
 WORDS = """name the phrases of this report that describe something to be seen on radiograph and mark its place
 left right pleural effusion small nodule in upper lobe no pneumothorax cardiomegaly is present box None."""
@@ -64,6 +67,19 @@ GEMMA_TEMPLATE = """{{ bos_token }}{% for message in messages %}\
 {% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<start_of_image>' }}{% else %}\
 {{ part['text'] | trim }}{% endif %}{% endfor %}{{ '<end_of_turn>\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"""
+
+
+@contextmanager
+def quiet_on_one_thread() -> Iterator[None]:
+    """One thread, and nothing told by transformers, while tiny models are tested."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    yield
+    torch.set_num_threads(threads)
+    logging.set_verbosity_warning()
+    logging.enable_progress_bar()
 
 
 def byte_level(special: list[str], **named: Any) -> PreTrainedTokenizerFast:

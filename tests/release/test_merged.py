@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers.utils import logging
 
 from knowmvg.core.errors import ModelError, OutputError
 from knowmvg.core.grounder import Query
@@ -24,21 +23,15 @@ from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.training.release import publish, release_of
 from tests.backbones.test_grounding import grounder_on
-from tests.backbones.tiny_families import write_family
+from tests.backbones.tiny_families import quiet_on_one_thread, write_family
 from tests.grounders.conftest import labelled_study
 from tests.release.fake_hub import Hub
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    yield
-    torch.set_num_threads(threads)
-    logging.set_verbosity_warning()
-    logging.enable_progress_bar()
+    with quiet_on_one_thread():
+        yield
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.markdown import Markdown
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablation_rows import GROUPS, ROWS, chosen_rows, row_overrides
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
 from knowmvg.interfaces.cli.train import tell, train_recipe
 
@@ -67,7 +67,7 @@ def ablate(
     described = f"{shared.data.folder.name}, split {split}, {len(table_rows[0].runs[0])} phrases"
     for path, text in ablation_files(out, f"ablation-{head}", table, described).items():
         write_text(path, text)
-    console.out().print(Markdown(table.to_markdown()))
+    show_markdown(table.to_markdown(), console.out())
     other = "token" if head == "extent" else "extent"
     console.show_written([out / f"ablation-{head}.md"], f"knowmvg ablate {recipe} --out {out} --head {other}")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 
 
 def compare(
@@ -45,7 +45,7 @@ def compare(
     files = {name: read_samples(path) for name, path in zip(short_names(paths), paths, strict=True)}
     result = compare_samples(files, metrics=chosen, seed=seed)
     written = result.write(out) if out is not None else []
-    console.out().print(Markdown(result.to_markdown()))
+    show_markdown(result.to_markdown(), console.out())
     words = " ".join(str(path) for path in paths)
     console.show_written(written, f"knowmvg compare {words} --metrics {chosen[0]}")
 

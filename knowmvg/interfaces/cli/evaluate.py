@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from knowmvg.core.grounder import Grounder
 from knowmvg.core.maps import MapKind
@@ -16,6 +15,7 @@ from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 from knowmvg.interfaces.cli.recorded import evaluate_file
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 from knowmvg.sources.report import read_report
@@ -171,7 +171,7 @@ def evaluate(
         cases=cases,
         texts=texts,
     )
-    console.out().print(Markdown(result.to_markdown()))
+    show_markdown(result.to_markdown(), console.out())
     files = [target / "tables.md", target / "metrics.json", target / "report.html"]
     files += [path for one in mapped for path in show_maps(one, target)]
     console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markdown import Markdown
-
 from knowmvg.core.maps import MapKind
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 
 if TYPE_CHECKING:
     from knowmvg.core.grounder import Grounder
@@ -42,5 +41,5 @@ def measure_maps(
 def show_maps(found: MapEvaluation, folder: Path) -> list[Path]:
     """Write and print what was found; returns the files."""
     written = found.write(folder)
-    console.out().print(Markdown(found.to_markdown()))
+    show_markdown(found.to_markdown(), console.out())
     return written

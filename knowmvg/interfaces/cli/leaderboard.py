@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markdown import Markdown
 
 import knowmvg
 from knowmvg.core.errors import RecipeError
@@ -21,6 +20,7 @@ from knowmvg.interfaces.cli.ablate import BoxHead, trained_run
 from knowmvg.interfaces.cli.ablation_rows import ROWS, chosen_rows, row_overrides
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 from knowmvg.interfaces.cli.runs import data_folder, model_folder
 from knowmvg.interfaces.cli.train import tell
 
@@ -79,7 +79,7 @@ def leaderboard(
             board = board.joined(entry for protocol in asked for entry in exam.controls_of(row, protocol))
         files = write_leaderboard(out, board, command)  # after each row: a broken-off run leaves what it has
         shown.append(samples_path(exam.folder(made[0], ""), asked[0]))
-    console.out().print(Markdown(board.to_markdown(command)))
+    show_markdown(board.to_markdown(command), console.out())
     console.show_written(files, f"knowmvg compare {' '.join(map(str, shown[:2]))}")
 
 

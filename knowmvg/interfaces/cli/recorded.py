@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markdown import Markdown
 
 from knowmvg.core.boxtext.views import View
 from knowmvg.core.errors import ManifestError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 
 if TYPE_CHECKING:
     from knowmvg.evaluation.recorded import Key
@@ -94,7 +94,7 @@ def evaluate_file(
     result.write(out)
     described = f"{data.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
     write_report(out, result, data=described, tables=result.further_tables())
-    console.out().print(Markdown(result.to_markdown()))
+    show_markdown(result.to_markdown(), console.out())
     files = [out / "answers.json", out / "tables.md", out / "metrics.json", out / "report.html"]
     console.show_written(
         files, f"knowmvg convert boxes {predictions} --from {form} --to coco --data {data} --out coco.json"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markdown import Markdown
 
 from knowmvg.core.errors import OutputError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.narrow_tables import show_markdown
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 
 
@@ -60,5 +60,5 @@ def stress(
             reader=finding_and_side,
         )
     result.write(target)
-    console.out().print(Markdown(result.to_markdown()))
+    show_markdown(result.to_markdown(), console.out())
     console.show_written([target / "robustness.md", target / "robustness.json"], f"knowmvg evaluate {run}")

@@ -5,27 +5,17 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
-from transformers.utils import logging
 
 from knowmvg.grounders.backbones.load import SpeakingBackbone, load_speaking
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.coordinates.conventions import CONVENTIONS
-from tests.backbones.tiny_families import write_family
-
-PICTURES = {"qwen2_5_vl": 56, "qwen3_vl": 64}
+from tests.backbones.tiny_families import PICTURES, quiet_on_one_thread, write_family
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _quiet() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    yield
-    torch.set_num_threads(threads)
-    logging.set_verbosity_warning()
-    logging.enable_progress_bar()
+    with quiet_on_one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")
