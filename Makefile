@@ -64,7 +64,7 @@ figures: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/near_images.py --data data/phantom --json results/near_images.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py --json results/training.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/doctor.py --json results/doctor.json
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coordinates.py --json results/coordinates.json
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coordinates.py --json results/coordinates.json
 	$(BIN)/python benchmarks/readme_figures.py
 
 # A stamp file is written last, so that an installation that broke off is taken up again and a finished one runs once.
