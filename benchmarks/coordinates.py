@@ -1,6 +1,6 @@
 """How well boxes survive as text, how many answers parse, and what eight phrases on one image cost.
 
-    OMP_NUM_THREADS=1 python benchmarks/coordinates.py --json out.json
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/coordinates.py --json out.json
 
 ``codec_boxes`` boxes in images of random sizes, shown through a random frame, are written and read back by every
 codec in use; ``codec_worst_bins`` is the greatest error of any coordinate in bins, of boxes that are a bin long or

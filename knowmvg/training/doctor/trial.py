@@ -6,6 +6,7 @@ on them.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -249,11 +250,8 @@ def _tried(
     largest = max(map(_size, drawn), key=growth.of)
     held = sum(part.stored for part in parts.values()) + step.kept
     memory = held + max(growth.of(largest), updating)
-    started = time.perf_counter()
-    step(drawn[0] if memory < free_memory() else probes[0])
-    seconds = time.perf_counter() - started
-    if memory >= free_memory():
-        seconds *= recipe.train.batch
+    fits = memory < free_memory()
+    seconds = _mean_seconds(step, task, drawn[0] if fits else probes[0], recipe) * (1 if fits else recipe.train.batch)
     return Trial(
         parts=parts,
         stages=(*before, Stage("train", recipe.train.steps, seconds * recipe.train.accumulate, memory)),
@@ -269,6 +267,20 @@ def _tried(
         broken=broken,
         left_out=sum(example.left_out for example in examples),
     )
+
+
+def _mean_seconds(step: _Step, task: GroundingTask, batch: dict[str, Any], recipe: Recipe) -> float:
+    """Seconds of a step, as a mean over those with one branch of the attention and those with both."""
+
+    def measured(local_steps: int) -> float:
+        task.local_steps = local_steps
+        started = time.perf_counter()
+        step(batch)
+        return time.perf_counter() - started
+
+    share = recipe.local_steps / recipe.train.steps
+    alone = measured(sys.maxsize) if share else 0.0
+    return share * alone + (1 - share) * measured(0)
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:
