@@ -14,7 +14,7 @@ from knowmvg.interfaces.cli import console
 
 if TYPE_CHECKING:
     from knowmvg.training.doctor.finding import Finding
-    from knowmvg.training.doctor.trial import Trial
+    from knowmvg.training.doctor.trial_result import Trial
 
 STYLES = {"ok": "green", "note": "dim", "warning": "bold yellow", "problem": "bold red"}
 

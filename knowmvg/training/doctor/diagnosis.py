@@ -13,7 +13,8 @@ from knowmvg.training.doctor.data import look_at_data
 from knowmvg.training.doctor.expectation import look_at_cost, look_at_trial, needed_disk
 from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.doctor.software import look_at_hardware, look_at_software
-from knowmvg.training.doctor.trial import Trial, try_out
+from knowmvg.training.doctor.trial import try_out
+from knowmvg.training.doctor.trial_result import Trial
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.workplace import open_workplace
 from knowmvg.training.recipe_parts import RunPart

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.doctor.software import GIB, free_disk, free_memory
-from knowmvg.training.doctor.trial import Trial
+from knowmvg.training.doctor.trial_result import Trial
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.workplace import Workplace
 

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
 from knowmvg.training.doctor.memory import BatchSize, Growth, highest_memory
 from knowmvg.training.doctor.software import free_memory
+from knowmvg.training.doctor.training_step import TrainingStep
+from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
 from knowmvg.training.hardware import device_of
 from knowmvg.training.prompted.frozen_parts import (
     blank_segmenter,
@@ -47,67 +48,6 @@ from knowmvg.training.studies import TrainingStudies
 
 SAMPLE = 64  # training studies whose reports and boxes are counted
 DRAWS = 40  # batches that are drawn from them, to find a large one
-ADAM = 2  # numbers that the optimizer keeps for each that is trained
-
-
-@dataclass(frozen=True, slots=True)
-class PartSize:
-    """A part of the model: how many parameters, how many of them are trained, and the bytes of all."""
-
-    parameters: int
-    trained: int
-    stored: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stage of the run: steps, seconds a step, and bytes at its highest, the weights included."""
-
-    name: str
-    steps: int
-    seconds: float
-    memory: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What the trial of a recipe found.
-
-    Args:
-        parts: parts of the model by name.
-        stages: all stages that are not done yet; the last one is the grounder's own.
-        growth: memory of a forward and backward pass of that stage by the size of its batch.
-        largest: the largest of the batches that were drawn.
-        updating: bytes of the gradients and of what an optimizer step takes for itself.
-        kept_by_optimizer: bytes of the optimizer's own numbers.
-        cached: bytes of one study's cached features and image tokens.
-        studies: studies whose features are cached.
-        loss: the first loss.
-        boxes_are_tokens: whether the answers of the sample hold as many ``<BOX>`` tokens as boxes.
-        untaught: parts with trained parameters of which none got a gradient.
-        broken: trained parameters whose gradient is not finite.
-        left_out: labelled phrases of the sample that do not fit in the language model's length.
-    """
-
-    parts: Mapping[str, PartSize]
-    stages: Sequence[Stage]
-    growth: Growth
-    largest: BatchSize
-    updating: int
-    kept_by_optimizer: int
-    cached: int
-    studies: int
-    loss: float
-    boxes_are_tokens: bool
-    untaught: Sequence[str]
-    broken: Sequence[str]
-    left_out: int
-
-    def memory(self, share: float = 1.0) -> int:
-        """Bytes of a step of the grounder's stage at its highest, with a ``share`` of the batch."""
-        batch = BatchSize(round(self.largest.tokens * share), round(self.largest.boxes * share))
-        held = sum(part.stored for part in self.parts.values()) + self.kept_by_optimizer
-        return held + max(self.growth.of(batch), self.updating)
 
 
 def try_out(work: Workplace) -> Trial:
@@ -179,7 +119,7 @@ def _features(
 
 
 def _stage(name: str, task: nn.Module, batch: dict[str, Any], weights: Mapping[str, float], pace: Schedule) -> Stage:
-    step = _Step(task, weights, pace.clip)
+    step = TrainingStep(task, weights, pace.clip)
     step(batch)  # warms up; the optimizer's own numbers are made in it
     taken = highest_memory(lambda: step(batch), torch.device("cpu"))
     started = time.perf_counter()
@@ -188,38 +128,6 @@ def _stage(name: str, task: nn.Module, batch: dict[str, Any], weights: Mapping[s
     held = sum(p.numel() * p.element_size() for p in task.parameters()) + step.kept
     task.zero_grad(set_to_none=True)
     return Stage(name, pace.steps, seconds * pace.accumulate, held + taken)
-
-
-class _Step:
-    """A step of training as the trainer takes it: gradients, clipping, AdamW."""
-
-    def __init__(self, task: nn.Module, weights: Mapping[str, float], clip: float) -> None:
-        self.task, self.weights, self.clip = task.train(), weights, clip
-        self.trained = [p for p in task.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-9)
-
-    @property
-    def kept(self) -> int:
-        """Bytes of the optimizer's own numbers."""
-        return 4 * ADAM * sum(p.numel() for p in self.trained)
-
-    def __call__(self, batch: dict[str, Any]) -> float:
-        loss = self.gradients(batch)
-        self.update()
-        return loss
-
-    def gradients(self, batch: dict[str, Any]) -> float:
-        """Forward and backward. Returns the loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = self.task(**batch)
-        total = torch.stack([self.weights[name] * terms[name] for name in terms if self.weights.get(name)]).sum()
-        total.backward()
-        return float(total.detach())
-
-    def update(self) -> None:
-        """Clip and step."""
-        nn.utils.clip_grad_norm_(self.trained, self.clip)
-        self.optimizer.step()
 
 
 def _tried(
@@ -235,7 +143,7 @@ def _tried(
     task = GroundingTask(
         grounder, features, 0, tokens, recipe.objective.of_model()
     )  # both branches of the attention from the first step
-    step = _Step(task, recipe.losses, recipe.train.clip)
+    step = TrainingStep(task, recipe.losses, recipe.train.clip)
     drawn = [_on(device, task.collate([one])) for one in _drawn(recipe, examples)]
     probes = [_on(device, task.collate([one])) for one in _probes(recipe, examples)]
     loss = step.gradients(probes[-1])
@@ -269,7 +177,7 @@ def _tried(
     )
 
 
-def _mean_seconds(step: _Step, task: GroundingTask, batch: dict[str, Any], recipe: Recipe) -> float:
+def _mean_seconds(step: TrainingStep, task: GroundingTask, batch: dict[str, Any], recipe: Recipe) -> float:
     """Seconds of a step, as a mean over those with one branch of the attention and those with both."""
 
     def measured(local_steps: int) -> float:
