@@ -12,10 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Grounder
+from knowmvg.grounders.device import device_or_best
 
 FORMAT = "knowmvg.grounder/1"
 SYSTEMS = {
@@ -33,7 +32,7 @@ def load_grounder(folder: Path, device: str | None = None) -> Grounder:
     Raises ``ModelError`` for a folder that is missing, incomplete, damaged, of another version or system.
     """
     load: Callable[[Path, str], Grounder] = _system(folder).load
-    return load(folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return load(folder, device_or_best(device))
 
 
 def fingerprint(folder: Path) -> str:

@@ -30,13 +30,11 @@ def load_model(model: str | Path, revision: str | None = None, device: str | Non
     folder = model_path(model, revision)
     if not is_chat_model(folder):
         return load_grounder(folder, device)
-    import torch  # it and transformers take seconds to import
-
-    from knowmvg.grounders.coordinates.load import load_chat_model
+    from knowmvg.grounders.coordinates.load import load_chat_model  # torch and transformers take seconds to import
+    from knowmvg.grounders.device import device_or_best
 
     name, written = hub_id(model) or (str(folder), None)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return able_to_name(load_chat_model(name, where, revision=revision or written))
+    return able_to_name(load_chat_model(name, device_or_best(device), revision=revision or written))
 
 
 def is_chat_model(folder: Path) -> bool:

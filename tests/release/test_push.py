@@ -25,7 +25,7 @@ def run_folder(folder: Path, **origin: object) -> Path:
     path = folder / "model" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["training"]["data_origin"] = {**FREE, **origin}
-    config["training"]["recipe"]["data"]["folder"] = "/home/somebody/secret/phantom"
+    config["training"]["recipe"]["data"]["folder"] = "/disk/secret/phantom"
     path.write_text(json.dumps(config), encoding="utf-8")
     (folder / "evaluation-test").mkdir()
     (folder / "evaluation-test" / "metrics.json").write_text("{}", encoding="utf-8")

@@ -16,14 +16,14 @@ from knowmvg.training.studies import divided
 SAMPLE = 20  # images of each split that are read
 
 
-def look_at_data(data: DataPart, validation_studies: int, parts: Path) -> Iterator[Finding]:
+def look_at_data(data: DataPart, parts: Path) -> Iterator[Finding]:
     """Counts, fingerprint, leaks, and a sample of images."""
     if not (data.folder / "manifest.jsonl").is_file():
         said = f"{data.folder} holds no manifest.jsonl: {data.studies:,} studies would be simulated into it"
         yield Finding(Level.NOTE, "data", said, "To look further, make it first: knowmvg phantom, or knowmvg prepare.")
         return
     try:
-        studies = divided(data.folder, validation_studies)
+        studies = divided(data.folder, validation_studies=1)
         rows = list(read_rows(data.folder))
     except KnowmvgError as error:
         yield _problem("data", error)

@@ -60,7 +60,7 @@ def diagnose(recipe: RunPart, runs: Path, told: Callable[[Finding], None]) -> Di
     parts = runs / "parts"
     add(look_at_software())
     add(look_at_hardware())
-    add(look_at_data(recipe.data, 200, parts))
+    add(look_at_data(recipe.data, parts))
     if not isinstance(recipe, Recipe):
         add([Finding(Level.NOTE, "trial", "only recipes of the prompted family are tried on two samples")])
         return diagnosis
