@@ -8,6 +8,7 @@ from pathlib import Path
 
 from knowmvg.evaluation.evaluate import Evaluation, Part
 from knowmvg.evaluation.files import write_text
+from knowmvg.evaluation.finding_columns import MS_CXR, column_table
 from knowmvg.evaluation.report.beside import Beside, beside_findings, beside_rows, beside_table
 from knowmvg.evaluation.report.cases import MAX_CASES, Case, StudyOf, best, case, worst
 from knowmvg.evaluation.report.csv_text import csv_text
@@ -22,6 +23,7 @@ from knowmvg.evaluation.tables import Table, finding_table, main_table
 ON_PAGE = (
     ("knowmvg", "I"),
     ("pfmvg", "1"),
+    ("pfmvg", "2"),
 )  # Table II asks by questions and classes, which an evaluation here does not
 
 
@@ -67,7 +69,7 @@ def write_report(
         files |= {folder / "plots" / f"{part.protocol}-{plot.name}.svg": plot.svg for plot in drawn}
         files |= table_files(folder / "tables", own)
     published = _published(evaluation, data)
-    for beside in published.values():
+    for beside in (*published.values(), *pfmvg_layouts(evaluation, data)):
         files |= beside_files(folder / "tables", beside)
     own_inputs = [published[key] for key in ON_PAGE if key in published]
     files[folder / "report.html"] = page(evaluation, sections, data=data, published=own_inputs, card=card)
@@ -118,7 +120,33 @@ def _published(evaluation: Evaluation, data: str) -> dict[tuple[str, str], Besid
     parts = {part.protocol: part for part in evaluation.parts}
     part = parts.get(Protocol.TEACHER_FORCED, evaluation.parts[0])
     found = {("knowmvg", table): beside_rows("knowmvg", table, part.rows, data) for table in ("I", "II")}
-    return found | {("pfmvg", "1"): beside_findings("pfmvg", "1", part.rows[0], data)}
+    own = [beside for beside in pfmvg_layouts(evaluation, data) if beside.protocol == part.protocol]
+    return found | {(beside.paper, beside.table): beside for beside in own}
+
+
+def pfmvg_layouts(evaluation: Evaluation, data: str) -> list[Beside]:
+    """The model's IoU and Dice by finding beside PFMVG's Tables 1 and 2, for each protocol with boxed phrases."""
+    found = []
+    for part in evaluation.parts:
+        if part.samples:
+            columns = evaluation.finding_columns(part)
+            found += [beside_findings("pfmvg", table, columns, data) for table in ("1", "2")]
+    return found
+
+
+def pfmvg_markdown(evaluation: Evaluation, data: str) -> str:
+    """What `--layout pfmvg` shows: the published tables with ours beside; data with none of their findings alone."""
+    blocks = [f"# {evaluation.name} in the layout of PFMVG's Tables 1 and 2\n"]
+    for part in evaluation.parts:
+        if part.samples:
+            columns = evaluation.finding_columns(part)
+            if set(columns.findings) <= set(MS_CXR):
+                own = [beside_findings("pfmvg", table, columns, data) for table in ("1", "2")]
+                blocks += [f"{beside.to_grid().to_markdown()}\n" for beside in own]
+            else:
+                blocks += [column_table([columns], "IoU").to_markdown(), column_table([columns], "Dice").to_markdown()]
+                blocks += [f"{columns.note()} The data have none of the paper's findings.\n"]
+    return "\n".join([*blocks, *(f"Note: {note}\n" for note in evaluation.notes)])
 
 
 def _cases(part: Part, study_of: StudyOf, n: int, texts: bool) -> list[tuple[str, list[Case]]]:

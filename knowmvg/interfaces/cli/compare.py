@@ -25,7 +25,8 @@ def compare(
     metrics: Annotated[
         str,
         typer.Option(
-            help="Metrics, separated by commas: mIoU, acc@0.1, acc@0.3, acc@0.5, union IoU; or macro mIoU and so on."
+            help="Metrics, separated by commas: mIoU, acc@0.1, acc@0.3, acc@0.5, union IoU, Dice; or macro mIoU and "
+            "so on."
         ),
     ] = "mIoU,acc@0.1,acc@0.3,acc@0.5",
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and the permutations.")] = 0,

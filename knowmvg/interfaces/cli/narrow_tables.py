@@ -13,6 +13,7 @@ from rich.table import Table
 
 WIDEST = 100_000  # characters, of a table that is measured
 _RULE = re.compile(r"\|[-:| ]+\|")
+_ESCAPED = re.compile(r"\\([\\|\[\]<`*_])")
 
 Row = Sequence[str]
 
@@ -42,8 +43,9 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 def _cells(line: str) -> list[str]:
     """The cells of a row, each with its interval and its p value on lines of their own."""
-    cells = [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
-    return [re.sub(r"[*`]", "", cell).replace(" [", "\n[").replace(", p = ", "\np = ") for cell in cells]
+    cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
+    broken = [re.sub(r"(?<!\\)[*`]", "", cell).replace(" [", "\n[").replace(", p = ", "\np = ") for cell in cells]
+    return [_ESCAPED.sub(r"\1", cell) for cell in broken]
 
 
 def _tables(rows: Sequence[Row], console: Console) -> Iterator[Table]:
