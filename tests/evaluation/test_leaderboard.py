@@ -10,7 +10,8 @@ from evaluation_fakes import Knowing, random_studies
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.evaluation.kept_result import keep, kept, samples_path
-from knowmvg.evaluation.leaderboard import Leaderboard, Origin, entry_of, read_leaderboard, write_leaderboard
+from knowmvg.evaluation.leaderboard.board import Leaderboard, read_leaderboard, write_leaderboard
+from knowmvg.evaluation.leaderboard.entry import Origin, entry_of
 from knowmvg.evaluation.protocol import run
 from knowmvg.evaluation.samples import Protocol, read_samples, values
 from knowmvg.evaluation.summary import summarise
