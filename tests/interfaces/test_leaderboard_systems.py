@@ -74,12 +74,25 @@ def command(models: Path, data: Path, out: Path, *more: str) -> list[str]:
     }
     rows = [f"--run={name}={models / folder}" for name, folders in given.items() for folder in folders]
     places = ["--data", str(data), "--out", str(out), "--runs", str(out / "runs")]
-    return ["leaderboard", *rows, *places, "--protocols", "phrase_given,generate", "--timing", "0", "--split", "train", *more]
+    return [
+        "leaderboard",
+        *rows,
+        *places,
+        "--protocols",
+        "phrase_given,generate",
+        "--timing",
+        "0",
+        "--split",
+        "train",
+        *more,
+    ]
 
 
+@pytest.mark.slow
 def test_three_systems_on_one_board_and_again_without_a_question(models, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    ask = command(models, data, tmp_path, "--studies", "G2G=6")
+    monkeypatch.setattr(timing, "_measured", timed_pass.measured)  # in this process: a fresh one takes seconds
+    ask = command(models, data, tmp_path, "--studies", "G2G=6", "--timing", "2")
     assert main([*ask, "--controls", "PFMVG"]) == 0
     shown = capsys.readouterr()
     assert max(len(line) for line in shown.out.split("wrote", 1)[0].splitlines() if "knowmvg lead" not in line) <= 80
@@ -113,13 +126,22 @@ def test_three_systems_on_one_board_and_again_without_a_question(models, data, t
     same = found["PFMVG", "phrase_given", None], found["chat", "phrase_given", None]
     assert same[0]["miou"] == same[1]["miou"]  # the same model in two layouts
 
+    for entry in found.values():
+        if entry["kind"] == "model":
+            assert entry["timing"]["studies"] == 2
+            assert entry["timing"]["cpu_seconds"] > 0
+        else:
+            assert entry["timing"] is None
     page = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
     assert f"{entries[0]['n_studies']} studies drawn at random" in page
     assert "G2G †" in page
     assert "not a medical device" in page
+    assert "2 studies on 1 thread (" in page
+    assert "seconds a study" in page
 
     before = (tmp_path / "leaderboard.json").read_text(encoding="utf-8")
     monkeypatch.setattr("knowmvg.interfaces.cli.board.exam.load_local", _refuse)
+    monkeypatch.setattr(timing, "_measured", _refuse)
     assert main([*ask, "--controls", "PFMVG"]) == 0
     assert (tmp_path / "leaderboard.json").read_text(encoding="utf-8") == before
     assert main([*ask, "--against", "class-mean box"]) == 0
@@ -134,6 +156,7 @@ def _refuse(*_: object) -> None:
     raise AssertionError("asked again")
 
 
+@pytest.mark.slow
 def test_a_broken_off_board_has_what_was_asked(models, data, tmp_path, monkeypatch, capsys):
     from knowmvg.interfaces.cli.board import exam
 
@@ -145,7 +168,7 @@ def test_a_broken_off_board_has_what_was_asked(models, data, tmp_path, monkeypat
         return load(model, *more)
 
     monkeypatch.setattr(exam, "load_local", broken)
-    ask = command(models, data, tmp_path, "--studies", "G2G=6")
+    ask = command(models, data, tmp_path, "--studies", "G2G=6", "--protocols", "phrase_given")
     assert main(ask) == 130
     assert {row for row, _, _ in board(tmp_path)} >= {"KnowMVG", "mean box"}
     monkeypatch.setattr(exam, "load_local", load)
@@ -176,7 +199,19 @@ def test_a_broken_off_board_has_what_was_asked(models, data, tmp_path, monkeypat
     ],
 )
 def test_wrong_calls_end_before_the_board_is_written(models, data, tmp_path, more, code, capsys):
-    start = ["leaderboard", "--split", "train", "--timing", "0", "--run", f"chat={models / 'chat'}", "--data", str(data), "--out", str(tmp_path / "out")]
+    start = [
+        "leaderboard",
+        "--split",
+        "train",
+        "--timing",
+        "0",
+        "--run",
+        f"chat={models / 'chat'}",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     if more[:2] == ["--run", "new=nowhere"]:
         start = [*start[:5], *start[7:]]
     assert main([*start, "--runs", str(tmp_path / "runs"), *more]) == code
@@ -192,7 +227,9 @@ def test_a_board_needs_a_row_and_data(models, tmp_path):
 
 @pytest.mark.parametrize("name", ["prompted-0", "diffusion-0", "coordinates-0", "chat"])
 def test_a_pass_is_timed_for_every_system(models, data, name):
-    studies = timing.timed_studies(LabelledStudies(data, "train"), [r.id for r in LabelledStudies(data, "train").rows], 2)
+    studies = timing.timed_studies(
+        LabelledStudies(data, "train"), [r.id for r in LabelledStudies(data, "train").rows], 2
+    )
     request = timed_pass.Request(
         model=models / name, data=data, split="train", studies=tuple(studies), protocol=Protocol.PHRASE_GIVEN, threads=1
     )
@@ -203,6 +240,7 @@ def test_a_pass_is_timed_for_every_system(models, data, name):
     assert found.peak_mb > 50
 
 
+@pytest.mark.slow
 def test_the_measuring_process_is_fresh_and_its_figures_are_kept(models, data, tmp_path, monkeypatch, capfd):
     studies = LabelledStudies(data, "train")
     held = bytearray(1_500_000_000)  # what this process holds is none of the other's

@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, Estimate
+from knowmvg.evaluation.localisation import localise
 from knowmvg.evaluation.protocol import Result
 from knowmvg.evaluation.samples import Protocol, values
-from knowmvg.evaluation.summary import summarise
+from knowmvg.evaluation.summary import UNNAMED, identify, scores_of
 
 Kind: TypeAlias = Literal["model", "control"]
 NamedBy: TypeAlias = Literal["model", "report parser"]
@@ -140,17 +141,19 @@ def entry_of(
         tuple(sample for result in results for sample in result.samples),
         tuple(count for result in results for count in result.counts),
     )
-    found = summarise(pooled, phrases_given=phrases_given, resamples=resamples, seed=seed)
-    if found.micro.miou is None:
+    findings = [sample.finding or UNNAMED for sample in pooled.samples]
+    micro, macro, _ = localise(scores_of(pooled.samples), findings, resamples=resamples, seed=seed)
+    if micro.miou is None:
         raise ValueError(f"expected phrases with boxes for {row}, got none")
-    names = found.identification
+    told = phrases_given or pooled.protocol.gives_phrases
+    names = None if told else identify(pooled.counts, resamples=resamples, seed=seed)
     return Entry(
         row=row,
         kind=kind,
         system=system,
         recipe=recipe,
         overrides=tuple(overrides),
-        protocol=found.protocol,
+        protocol=pooled.protocol,
         data=data,
         data_fingerprint=data_fingerprint,
         split=split,
@@ -158,10 +161,10 @@ def entry_of(
         origins=tuple(origins),
         n_studies=len(results[0].counts),
         n_phrases=len(results[0].samples),
-        n_patients=found.micro.n_patients,
-        acc=found.micro.acc,
-        miou=found.micro.miou,
-        macro_miou=found.macro.miou,
+        n_patients=micro.n_patients,
+        acc=micro.acc,
+        miou=micro.miou,
+        macro_miou=macro.miou,
         phrase_f1=None if names is None else names.f1,
         false_box_rate=None if names is None else names.false_box_rate,
         named_by=named_by,

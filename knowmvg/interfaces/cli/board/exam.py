@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import knowmvg
-from knowmvg.core.errors import RecipeError
+from knowmvg.core.errors import ModelError, RecipeError
 from knowmvg.core.records import Study
 from knowmvg.evaluation import protocol as protocols
 from knowmvg.evaluation.controls import Shuffled, blank
@@ -195,20 +195,31 @@ def _origin(run: SeedRun, model: str) -> Origin:
     facts = _facts(run)
     if not facts:
         return Origin(seed=run.seed, model=model)
-    seconds = facts["seconds"]
-    return Origin(
-        seed=int(facts["recipe"].get("seed", run.seed)),
-        minutes=round(seconds.get("train", sum(seconds.values())) / 60, 2),
-        minutes_in_all=round(sum(seconds.values()) / 60, 2),
-        model=model,
-        recipe=hashlib.sha256(json.dumps(facts["recipe"], sort_keys=True).encode()).hexdigest(),
-        git=facts["git"],
-    )
+    try:
+        seconds, recipe = facts["seconds"], facts["recipe"]
+        return Origin(
+            seed=recipe["seed"],
+            minutes=round(seconds.get("train", sum(seconds.values())) / 60, 2),
+            minutes_in_all=round(sum(seconds.values()) / 60, 2),
+            model=model,
+            recipe=hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
+            git=facts["git"],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(run) from error
 
 
 def _facts(run: SeedRun) -> dict[str, Any]:
     path = run.model / "run.json"
     if not path.is_file():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(run) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _damaged(run: SeedRun) -> ModelError:
+    todo = "Train it again, or give its model folder with --run."
+    return ModelError("a run.json that `knowmvg train` wrote", f"another content in {run.model}", todo)
