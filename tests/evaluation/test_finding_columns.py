@@ -13,8 +13,8 @@ from knowmvg.evaluation.evaluate import evaluate
 from knowmvg.evaluation.finding_columns import MEAN, MS_CXR, WEIGHTED, column_table, finding_columns
 from knowmvg.evaluation.metrics import dice_box
 from knowmvg.evaluation.protocol import phrase_given
+from knowmvg.evaluation.report.pfmvg import STAGES, beside_pfmvg, columns_of, pfmvg_blocks
 from knowmvg.evaluation.report.published import papers
-from knowmvg.evaluation.report.write import pfmvg_markdown
 
 
 def studies(names: dict[str, str], n: int = 40) -> list[Study]:
@@ -80,7 +80,8 @@ def test_the_layout_of_the_paper_has_its_rows_ours_and_its_footnotes():
     result = evaluate(
         model, given, training_studies=None, protocols=["phrase_given"], controls=False, resamples=20, name="mine"
     )
-    page = pfmvg_markdown(result, "set, split test")
+    (own_columns,) = columns_of(result)
+    page = "\n".join(pfmvg_blocks([own_columns], "set, split test"))
     first, second = page.split("Table 2")
     for words in ("0.0833", "all 1,162", "supervised", "six of eight", "by this table it is five", "another paper"):
         assert words.lower() in first.lower()
@@ -97,7 +98,7 @@ def test_the_layout_of_the_paper_has_its_rows_ours_and_its_footnotes():
 
     other = studies({})
     plain = evaluate(Knowing(other), other, training_studies=None, protocols=["generate"], controls=False, resamples=20)
-    page = pfmvg_markdown(plain, "set")
+    page = "\n".join(pfmvg_blocks(columns_of(plain), "set"))
     assert " f0 |" in page
     assert "MSLL" not in page  # none of the paper's findings: its rows would say nothing of these data
 
@@ -106,3 +107,16 @@ def test_the_layout_of_the_paper_has_its_rows_ours_and_its_footnotes():
 def test_every_published_column_has_a_number_of_ours(table, prefix):
     ours = list(papers()["pfmvg"].table(table).metrics.values())
     assert ours == [f"{prefix}{name}" for name in (*MS_CXR, MEAN, WEIGHTED)]
+
+
+def test_several_models_stand_below_the_rows_of_the_stages():
+    given = studies({"f0": "edema", "f1": "cardiomegaly", "f2": "pneumonia"})
+    rows = [finding_columns(name, samples(given, move), resamples=20) for name, move in (("none", 0.5), ("both", 0.9))]
+    iou, dice = beside_pfmvg(rows, "set", STAGES)
+    assert [line.cells[0] for line in iou.to_grid().blocks[1].lines] == ["none", "both"]
+    assert "0.006" in iou.to_grid().to_markdown()  # (0.049 + 0) / 8: a dash counts as 0
+    assert "counts it as 0" in dice.to_grid().to_markdown()
+    with pytest.raises(ValueError, match="same findings"):
+        beside_pfmvg([rows[0], finding_columns("other", samples(studies({"f0": "edema"})), resamples=2)], "set")
+    with pytest.raises(ValueError, match="same findings"):
+        beside_pfmvg([], "set")

@@ -103,7 +103,7 @@ def rows_of(text):
         *map(grid_of, (main_table(ROWS), finding_table(ROWS[0]), ABLATION)),
         beside_rows("knowmvg", "I", ROWS, "data").to_grid(),
         beside_table("knowmvg", "III", ABLATION, "data").to_grid(),
-        beside_findings("pfmvg", "1", COLUMNS, "data").to_grid(),
+        beside_findings("pfmvg", "1", [COLUMNS], "data").to_grid(),
     ],
     ids=lambda grid: grid.name,
 )
@@ -210,7 +210,7 @@ def test_an_ablation_in_the_lines_of_table_three():
 def test_findings_in_the_columns_of_the_paper():
     micro = ROWS[0].summary.micro
     found = replace(COLUMNS, iou={"edema": micro.miou, "weighted mean": micro.miou})
-    grid = beside_findings("pfmvg", "1", found, "phantom").to_grid()
+    grid = beside_findings("pfmvg", "1", [found], "phantom").to_grid()
     ours = dict(zip(grid.header, grid.blocks[1].lines[0].cells, strict=True))
     assert ours["Edema"].startswith(f"{micro.miou.value:.3f} [")
     assert {name for name, cell in ours.items() if cell == "-"} == set(grid.header) - {"method", "Edema", "wIoU"}

@@ -60,6 +60,14 @@ def test_the_layout_of_pfmvg_is_whole_on_a_narrow_terminal(chat, data, tmp_path,
     assert "\\[" not in tables
     for words in ("MSLL", "GPT-4V", "0.0833", "wIoU", "wDice", "tiny-chat-parser", "1,162"):
         assert words in tables
+    files = [str(tmp_path / "out" / "samples-generate.jsonl"), str(tmp_path / "copy.jsonl")]
+    Path(files[1]).write_bytes(Path(files[0]).read_bytes())
+    assert main(["compare", *files, "--layout", "pfmvg-stages", "--out", str(tmp_path / "both")]) == 0
+    shown = capsys.readouterr().out
+    assert max(len(line) for line in shown.split("wrote", 1)[0].splitlines()) <= 80
+    for words in ("stage 1", "samples-generate", "copy", "0.607", "wDice"):
+        assert words in shown
+    assert (tmp_path / "both" / "published-pfmvg-3-beside-generate.md").is_file()
     assert main([*command[:-1], "table", "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()
 

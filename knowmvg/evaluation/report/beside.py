@@ -91,9 +91,15 @@ def beside_rows(paper: str, table: str, rows: Sequence[Row], data: str) -> Besid
     return Beside(paper, table, tuple(own), _described(data, rows[0]), rows[0].protocol)
 
 
-def beside_findings(paper: str, table: str, found: FindingColumns, data: str) -> Beside:
-    """A model's IoU or Dice by finding beside a published table by finding; a footnote says what the means are over."""
-    return Beside(paper, table, (Own(found.name, found.numbers()),), data, found.protocol, found.note())
+def beside_findings(paper: str, table: str, rows: Sequence[FindingColumns], data: str) -> Beside:
+    """Models' IoU or Dice by finding beside a published table by finding; a footnote says what the means are over.
+
+    Raises ``ValueError`` for no model, or models on other findings or of two protocols.
+    """
+    if len({(row.findings, row.protocol, row.n_phrases) for row in rows}) != 1:
+        raise ValueError("expected models of one protocol on the same findings")
+    own = tuple(Own(row.name, row.numbers()) for row in rows)
+    return Beside(paper, table, own, data, rows[0].protocol, rows[0].note())
 
 
 def beside_table(paper: str, table: str, ours: Table, data: str) -> Beside:

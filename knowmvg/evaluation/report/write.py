@@ -8,13 +8,13 @@ from pathlib import Path
 
 from knowmvg.evaluation.evaluate import Evaluation, Part
 from knowmvg.evaluation.files import write_text
-from knowmvg.evaluation.finding_columns import MS_CXR, column_table
-from knowmvg.evaluation.report.beside import Beside, beside_findings, beside_rows, beside_table
+from knowmvg.evaluation.report.beside import Beside, beside_rows, beside_table
 from knowmvg.evaluation.report.cases import MAX_CASES, Case, StudyOf, best, case, worst
 from knowmvg.evaluation.report.csv_text import csv_text
 from knowmvg.evaluation.report.grid import grid_of
 from knowmvg.evaluation.report.latex import latex
 from knowmvg.evaluation.report.page import page, section
+from knowmvg.evaluation.report.pfmvg import beside_pfmvg, columns_of
 from knowmvg.evaluation.report.plots import plots
 from knowmvg.evaluation.report.run_card import RunCard
 from knowmvg.evaluation.samples import Protocol
@@ -69,7 +69,7 @@ def write_report(
         files |= {folder / "plots" / f"{part.protocol}-{plot.name}.svg": plot.svg for plot in drawn}
         files |= table_files(folder / "tables", own)
     published = _published(evaluation, data)
-    for beside in (*published.values(), *pfmvg_layouts(evaluation, data)):
+    for beside in (*published.values(), *_pfmvg(evaluation, data)):
         files |= beside_files(folder / "tables", beside)
     own_inputs = [published[key] for key in ON_PAGE if key in published]
     files[folder / "report.html"] = page(evaluation, sections, data=data, published=own_inputs, card=card)
@@ -120,33 +120,12 @@ def _published(evaluation: Evaluation, data: str) -> dict[tuple[str, str], Besid
     parts = {part.protocol: part for part in evaluation.parts}
     part = parts.get(Protocol.TEACHER_FORCED, evaluation.parts[0])
     found = {("knowmvg", table): beside_rows("knowmvg", table, part.rows, data) for table in ("I", "II")}
-    own = [beside for beside in pfmvg_layouts(evaluation, data) if beside.protocol == part.protocol]
+    own = [beside for beside in _pfmvg(evaluation, data) if beside.protocol == part.protocol]
     return found | {(beside.paper, beside.table): beside for beside in own}
 
 
-def pfmvg_layouts(evaluation: Evaluation, data: str) -> list[Beside]:
-    """The model's IoU and Dice by finding beside PFMVG's Tables 1 and 2, for each protocol with boxed phrases."""
-    found = []
-    for part in evaluation.parts:
-        if part.samples:
-            columns = evaluation.finding_columns(part)
-            found += [beside_findings("pfmvg", table, columns, data) for table in ("1", "2")]
-    return found
-
-
-def pfmvg_markdown(evaluation: Evaluation, data: str) -> str:
-    """What `--layout pfmvg` shows: the published tables with ours beside; data with none of their findings alone."""
-    blocks = [f"# {evaluation.name} in the layout of PFMVG's Tables 1 and 2\n"]
-    for part in evaluation.parts:
-        if part.samples:
-            columns = evaluation.finding_columns(part)
-            if set(columns.findings) <= set(MS_CXR):
-                own = [beside_findings("pfmvg", table, columns, data) for table in ("1", "2")]
-                blocks += [f"{beside.to_grid().to_markdown()}\n" for beside in own]
-            else:
-                blocks += [column_table([columns], "IoU").to_markdown(), column_table([columns], "Dice").to_markdown()]
-                blocks += [f"{columns.note()} The data have none of the paper's findings.\n"]
-    return "\n".join([*blocks, *(f"Note: {note}\n" for note in evaluation.notes)])
+def _pfmvg(evaluation: Evaluation, data: str) -> list[Beside]:
+    return [beside for columns in columns_of(evaluation) for beside in beside_pfmvg([columns], data)]
 
 
 def _cases(part: Part, study_of: StudyOf, n: int, texts: bool) -> list[tuple[str, list[Case]]]:

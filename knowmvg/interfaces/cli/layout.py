@@ -1,7 +1,8 @@
-"""How `knowmvg evaluate` shows its numbers on the terminal."""
+"""Layouts of other people's tables on the terminal: `knowmvg evaluate --layout`, `knowmvg compare --layout`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,27 @@ if TYPE_CHECKING:
 
 
 class Layout(StrEnum):
-    """A layout that is not our own: ``pfmvg``, findings in columns, IoU and Dice apart, the published rows beside."""
+    """Findings in columns, IoU and Dice apart, the published rows beside: of PFMVG's models, or of its stages."""
 
     PFMVG = "pfmvg"
+    PFMVG_STAGES = "pfmvg-stages"
+
+
+def tables_of(layout: Layout) -> Sequence[str]:
+    """The paper's tables of IoU and of Dice in a layout."""
+    from knowmvg.evaluation.report.pfmvg import MODELS, STAGES
+
+    return MODELS if layout is Layout.PFMVG else STAGES
 
 
 def show_layout(result: Evaluation, layout: Layout | None, data: str) -> None:
     """Print all tables, or those of a layout; ``data`` names the data set."""
     if layout is None:
-        text = result.to_markdown()
-    else:
-        from knowmvg.evaluation.report.write import pfmvg_markdown
+        show_markdown(result.to_markdown(), console.out())
+        return
+    from knowmvg.evaluation.report.pfmvg import columns_of, pfmvg_blocks
 
-        text = pfmvg_markdown(result, data)
-    show_markdown(text, console.out())
+    tables = tables_of(layout)
+    blocks = [f"# {result.name} in the layout of PFMVG's Tables {' and '.join(tables)}\n"]
+    blocks += [block for columns in columns_of(result) for block in pfmvg_blocks([columns], data, tables)]
+    show_markdown("\n".join([*blocks, *(f"Note: {note}\n" for note in result.notes)]), console.out())
