@@ -27,6 +27,13 @@ def tables_of(layout: Layout) -> Sequence[str]:
     return MODELS if layout is Layout.PFMVG else STAGES
 
 
+def lead_of(layout: Layout) -> int:
+    """How many columns name a line of these tables."""
+    from knowmvg.evaluation.report.published import papers
+
+    return len(papers()["pfmvg"].table(tables_of(layout)[0]).lead)
+
+
 def show_layout(result: Evaluation, layout: Layout | None, data: str) -> None:
     """Print all tables, or those of a layout; ``data`` names the data set."""
     if layout is None:
@@ -37,4 +44,4 @@ def show_layout(result: Evaluation, layout: Layout | None, data: str) -> None:
     tables = tables_of(layout)
     blocks = [f"# {result.name} in the layout of PFMVG's Tables {' and '.join(tables)}\n"]
     blocks += [block for columns in columns_of(result) for block in pfmvg_blocks([columns], data, tables)]
-    show_markdown("\n".join([*blocks, *(f"Note: {note}\n" for note in result.notes)]), console.out())
+    show_markdown("\n".join([*blocks, *(f"Note: {note}\n" for note in result.notes)]), console.out(), lead_of(layout))
