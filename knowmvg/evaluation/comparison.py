@@ -26,8 +26,9 @@ from knowmvg.evaluation.summary import UNNAMED, scores_of
 from knowmvg.evaluation.tables import Table, TableRow
 
 SCHEMA = "knowmvg.comparison/1"
-METRICS = dict(zip(("mIoU", *(f"acc@{t}" for t in THRESHOLD_NAMES), "union IoU"), range(len(COLUMNS)), strict=True))
-USUAL = tuple(METRICS)[:-1]
+_NAMES = ("mIoU", *(f"acc@{t}" for t in THRESHOLD_NAMES), "union IoU", "Dice")
+METRICS = dict(zip(_NAMES, range(len(COLUMNS)), strict=True))
+USUAL = _NAMES[:-2]
 MACRO = "macro "
 """Before a metric's name: the mean over findings of the mean over their phrases."""
 NOTE = (

@@ -12,6 +12,7 @@ from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import Study
 from knowmvg.evaluation.controls import CLASS_MEAN_BOX, MEAN_BOX, TEXT_ORACLE, MeanBox, Shuffled, blank
 from knowmvg.evaluation.files import write_text
+from knowmvg.evaluation.finding_columns import FindingColumns, column_table, finding_columns
 from knowmvg.evaluation.intervals import RESAMPLES, Difference, paired_difference
 from knowmvg.evaluation.naming import Reader
 from knowmvg.evaluation.nearest_phrase import NearestPhrase
@@ -73,13 +74,20 @@ class Evaluation:
         }
 
     def further_tables(self) -> list[Table]:
-        """For each protocol the model's further metrics and its figures by kind of phrase."""
+        """For each protocol the model's further metrics, IoU and Dice in columns, its figures by kind of phrase."""
         tables = []
         for part in self.parts:
             tables.append(score_table(part.rows[0]))
+            if part.samples:
+                columns = self.finding_columns(part)
+                tables += [column_table([columns], "IoU"), column_table([columns], "Dice")]
             if part.strata:
                 tables.append(strata_table(part.rows[0].name, part.samples, part.strata))
         return tables
+
+    def finding_columns(self, part: Part) -> FindingColumns:
+        """The model's IoU and Dice by finding under a protocol. Raises ``ValueError`` for a part without samples."""
+        return finding_columns(self.name, part.samples, resamples=self.resamples, seed=self.seed)
 
     def to_json(self) -> str:
         """``to_dict`` as strict, indented JSON."""

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict
 
 from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.intervals import RESAMPLES, Bootstrap, Estimate, bootstrap, quotient
-from knowmvg.evaluation.metrics import THRESHOLD_NAMES, THRESHOLDS, BoxSets, phrase_ious, union_ious
+from knowmvg.evaluation.metrics import THRESHOLD_NAMES, THRESHOLDS, BoxSets, dice_of, phrase_ious, union_ious
 
-COLUMNS = ("iou", *THRESHOLD_NAMES, "union")
+COLUMNS = ("iou", *THRESHOLD_NAMES, "union", "dice")
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scored phrases, a row each: ``table`` ``[n, 5]`` with the ``COLUMNS`` (phrase IoU, hits, union IoU, all in
-    ``[0, 1]``), the patient of each, and whether it was given a box ``[n]``.
+    """Scored phrases, a row each: ``table`` ``[n, 6]`` with the ``COLUMNS`` (phrase IoU, hits, union IoU, Dice, all
+    in ``[0, 1]``), the patient of each, and whether it was given a box ``[n]``.
 
     Raises:
         ValueError: another number of rows in one of them.
@@ -41,7 +41,8 @@ class Scores:
         Raises ``ValueError`` where the three are not of equally many phrases or a phrase has no reference box.
         """
         ious = phrase_ious(predicted, reference)[:, None]
-        table = np.concatenate([ious, ious >= np.array(THRESHOLDS), union_ious(predicted, reference)[:, None]], axis=1)
+        unions = union_ious(predicted, reference)[:, None]
+        table = np.concatenate([ious, ious >= np.array(THRESHOLDS), unions, dice_of(unions)], axis=1)
         return cls(table, patients, predicted.counts > 0)
 
 
@@ -59,6 +60,7 @@ class Localisation(BaseModel):
     miou: Estimate | None
     acc: dict[str, Estimate | None]
     union_iou: Estimate | None
+    dice: Estimate | None
 
 
 class Macro(BaseModel):
@@ -69,6 +71,7 @@ class Macro(BaseModel):
     n_findings: int
     miou: Estimate | None
     acc: dict[str, Estimate | None]
+    dice: Estimate | None
 
 
 def localise(
@@ -86,7 +89,7 @@ def localise(
     people, patient = np.unique(np.asarray(scores.patients, dtype=np.str_), return_inverse=True)
     if len(people) == 0:
         nothing = _localisation({}, 0, 0, 0)
-        return nothing, Macro(n_findings=0, miou=None, acc=nothing.acc), {}
+        return nothing, Macro(n_findings=0, miou=None, acc=nothing.acc, dice=None), {}
     width = len(names)
     totals = _totals(scores.table, patient * width + group, len(people), width)
     found = bootstrap(totals, lambda sums: _means(sums, width), resamples=resamples, seed=seed)
@@ -99,7 +102,8 @@ def localise(
     }
     micro = _localisation(_estimates(found, 0, len(people)), len(group), len(people), bare.sum())
     mean = _estimates(found, 1, len(people))
-    macro = Macro(n_findings=width, miou=mean["iou"], acc={name: mean[name] for name in THRESHOLD_NAMES})
+    accuracies = {name: mean[name] for name in THRESHOLD_NAMES}
+    macro = Macro(n_findings=width, miou=mean["iou"], acc=accuracies, dice=mean["dice"])
     return micro, macro, parts
 
 
@@ -139,4 +143,5 @@ def _localisation(found: dict[str, Estimate | None], phrases: int, patients: int
         miou=found.get("iou"),
         acc={name: found.get(name) for name in THRESHOLD_NAMES},
         union_iou=found.get("union"),
+        dice=found.get("dice"),
     )

@@ -11,6 +11,7 @@ from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.calibration import Calibration, calibrate
 from knowmvg.evaluation.intervals import RESAMPLES, Estimate, bootstrap, cluster_totals, quotient
 from knowmvg.evaluation.localisation import Localisation, Macro, Scores, localise
+from knowmvg.evaluation.metrics import dice_of
 from knowmvg.evaluation.protocol import Result
 from knowmvg.evaluation.samples import Protocol, Sample, StudyCount, values
 from knowmvg.evaluation.scores import score_samples
@@ -96,8 +97,9 @@ def identify(counts: Sequence[StudyCount], *, resamples: int = RESAMPLES, seed: 
 def scores_of(samples: Sequence[Sample]) -> Scores:
     """Samples as the columns that ``localise`` takes."""
     union = np.array([[sample.union_iou] for sample in samples], dtype=np.float64).reshape(len(samples), 1)
+    table = np.concatenate([values(samples), union, dice_of(union)], axis=1)
     boxed = np.array([bool(sample.predicted) for sample in samples], dtype=np.bool_)
-    return Scores(np.concatenate([values(samples), union], axis=1), [sample.patient for sample in samples], boxed)
+    return Scores(table, [sample.patient for sample in samples], boxed)
 
 
 def _rates(sums: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from knowmvg.evaluation.intervals import paired_difference
 from knowmvg.evaluation.permutation import holm, sign_flip_p
 from knowmvg.evaluation.power import detectable_difference, standard_error
 from knowmvg.evaluation.protocol import generate, teacher_forced
+from knowmvg.interfaces.cli.compare import without_common_end
 from knowmvg.interfaces.cli.main import main
 
 STUDIES = random_studies(40)
@@ -205,3 +206,9 @@ def test_a_macro_metric_is_the_mean_over_findings():
     assert other.difference.value == pytest.approx(other.value - other.first_value)
     with pytest.raises(RecipeError, match="macro"):
         compare({"good": GOOD, "worse": WORSE}, metrics=["macro"])
+
+
+def test_names_lose_the_end_that_they_share():
+    assert without_common_end(["a/x/s", "b/x/s"]) == ["a", "b"]
+    assert without_common_end(["a/s", "a/t"]) == ["a/s", "a/t"]
+    assert without_common_end(["s", "a/s"]) == ["s", "a/s"]

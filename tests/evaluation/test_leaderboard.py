@@ -10,7 +10,10 @@ from evaluation_fakes import Knowing, random_studies
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.evaluation.kept_result import keep, kept, samples_path
-from knowmvg.evaluation.leaderboard import Leaderboard, Origin, entry_of, read_leaderboard, write_leaderboard
+from knowmvg.evaluation.leaderboard.board import Leaderboard, read_leaderboard, write_leaderboard
+from knowmvg.evaluation.leaderboard.differences import PhraseIous, with_differences
+from knowmvg.evaluation.leaderboard.entry import Origin, Timing, entry_of
+from knowmvg.evaluation.leaderboard.part import drawn_studies, only
 from knowmvg.evaluation.protocol import run
 from knowmvg.evaluation.samples import Protocol, read_samples, values
 from knowmvg.evaluation.summary import summarise
@@ -107,3 +110,81 @@ def test_a_result_is_kept_for_its_model_and_data_only(tmp_path):
     assert kept(tmp_path, Protocol.TEACHER_FORCED, model="m", data="d") is None
     samples_path(tmp_path, Protocol.GENERATE).write_text("")
     assert kept(tmp_path, Protocol.GENERATE, model="m", data="d") is None
+
+
+def test_a_part_of_a_split_is_of_whole_patients_and_lies_within_a_larger_one():
+    rows = [(study.id, study.patient) for study in random_studies(60, per_patient=3)]
+    whole = drawn_studies(rows, 60)
+    assert sorted(whole) == sorted(study for study, _ in rows)
+    assert whole != [study for study, _ in rows]  # drawn, not the first ones
+    for n in (1, 10, 31):
+        part = drawn_studies(rows[::-1], n)
+        assert n <= len(part) < n + 3
+        assert part == whole[: len(part)]
+        patients = dict(rows)
+        taken = {patients[study] for study in part}
+        assert len(part) == sum(patient in taken for _, patient in rows)
+    assert drawn_studies(rows, 10) != drawn_studies(rows, 10, seed=1)
+    assert drawn_studies(rows, 1000) == whole
+    result = answered(0.0)
+    kept_part = only(result, {"s0", "s3"})
+    assert {sample.study for sample in kept_part.samples} == {count.study for count in kept_part.counts} == {"s0", "s3"}
+
+
+def test_rows_on_a_part_have_a_table_of_their_own():
+    board = Leaderboard().joined([entry("a", 5.0), entry("a", 5.0, drawn=4), entry("b", 1.0, drawn=4)])
+    assert [len(table.rows) for table in board.tables()] == [1, 2]
+    assert "12 studies drawn at random" in board.tables()[1].title
+    assert "drawn" not in board.tables()[0].title
+
+
+def test_differences_are_paired_within_a_table_and_against_the_best_or_a_chosen_row():
+    results = {"good": [answered(0.0), answered(1.0)], "poor": [answered(3.0)], "floor": [answered(6.0)]}
+    entries = [
+        entry_of(name, found, **FACTS | {"kind": "control" if name == "floor" else "model"})
+        for name, found in results.items()
+    ]
+    ious = {e.key: PhraseIous.of(results[e.row]) for e in entries}
+    found = {e.row: e for e in with_differences(entries, ious, resamples=200)}
+    assert found["good"].difference is None
+    assert found["good"].against is None
+    for name in ("poor", "floor"):
+        gap = found[name].difference
+        assert found[name].against == "good"
+        assert gap.value == pytest.approx(found[name].miou.value - found["good"].miou.value)
+        assert gap.low <= gap.value <= gap.high < 0
+    chosen = {e.row: e for e in with_differences(entries, ious, "floor", resamples=200)}
+    assert chosen["floor"].difference is None
+    assert chosen["good"].difference.value == pytest.approx(-found["floor"].difference.value)
+    nobody = with_differences(entries, ious, "another", resamples=20)
+    assert all(e.difference is None and e.against is None for e in nobody)
+
+    board = Leaderboard().joined(found.values())
+    (table,) = board.tables()
+    assert "minus good" in table.header
+    mixed = board.joined([chosen["poor"]])
+    assert "+" in next(row.cells[5] for row in mixed.tables()[0].rows if row.cells[0] == "poor")
+    assert "from floor" in mixed.to_markdown("x")
+
+
+def test_rows_on_other_phrases_are_not_compared():
+    one, other = PhraseIous.of([answered(0.0)]), PhraseIous.of([only(answered(0.0), {"s0", "s1"})])
+    with pytest.raises(ValueError, match="same phrases"):
+        one.minus(other)
+    with pytest.raises(ValueError, match="same phrases"):
+        PhraseIous.of([answered(0.0), only(answered(0.0), {"s0"})])
+
+
+def test_an_older_file_is_read_and_what_rows_cost_is_on_the_page():
+    old = json.loads(Leaderboard().joined([entry("a", 5.0)]).to_json())
+    for name in ("system", "drawn", "n_studies", "named_by", "against", "difference", "timing"):
+        del old["entries"][0][name]
+    board = Leaderboard.model_validate(old)
+    assert "peak MB" not in board.to_markdown("x")
+    cost = Timing(studies=32, threads=2, device="cpu", seconds=0.51, seconds_p90=0.7, cpu_seconds=0.4, peak_mb=812.4)
+    page = board.joined([entry("b", 1.0, timing=cost, named_by="report parser")]).to_markdown("x")
+    assert "0.51 (0.40)" in page
+    assert " 812 |" in page
+    assert "32 studies on 2 threads (cpu)" in page
+    assert "b †" in page
+    assert "a †" not in page

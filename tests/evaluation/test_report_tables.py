@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from evaluation_fakes import Knowing, random_studies
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from report_fakes import HOSTILE
 
 from knowmvg.evaluation.ablation import Ablation, ablation_table
+from knowmvg.evaluation.finding_columns import finding_columns
 from knowmvg.evaluation.intervals import Difference, Estimate
 from knowmvg.evaluation.protocol import teacher_forced
 from knowmvg.evaluation.report.beside import APART, beside_findings, beside_rows, beside_table
@@ -33,6 +35,7 @@ def row(name, shrink):
 
 
 ROWS = [row("mine", 0.9), row("half", 0.5)]
+COLUMNS = finding_columns("mine", result(0.9).samples, resamples=40)
 ABLATION = ablation_table(
     [
         Ablation(name, *marks, (result(0.7 + 0.1 * k).samples,))
@@ -100,7 +103,7 @@ def rows_of(text):
         *map(grid_of, (main_table(ROWS), finding_table(ROWS[0]), ABLATION)),
         beside_rows("knowmvg", "I", ROWS, "data").to_grid(),
         beside_table("knowmvg", "III", ABLATION, "data").to_grid(),
-        beside_findings("pfmvg", "1", ROWS[0], "data").to_grid(),
+        beside_findings("pfmvg", "1", [COLUMNS], "data").to_grid(),
     ],
     ids=lambda grid: grid.name,
 )
@@ -205,11 +208,12 @@ def test_an_ablation_in_the_lines_of_table_three():
 
 
 def test_findings_in_the_columns_of_the_paper():
-    found = ROWS[0].summary.model_copy(update={"per_finding": {"edema": ROWS[0].summary.micro}})
-    grid = beside_findings("pfmvg", "1", Row("mine", found), "phantom").to_grid()
+    micro = ROWS[0].summary.micro
+    found = replace(COLUMNS, iou={"edema": micro.miou, "weighted mean": micro.miou})
+    grid = beside_findings("pfmvg", "1", [found], "phantom").to_grid()
     ours = dict(zip(grid.header, grid.blocks[1].lines[0].cells, strict=True))
-    assert ours["Edema"].startswith(f"{found.micro.miou.value:.3f} [")
-    assert {name for name, cell in ours.items() if cell == "-"} == set(grid.header) - {"method", "Edema"}
+    assert ours["Edema"].startswith(f"{micro.miou.value:.3f} [")
+    assert {name for name, cell in ours.items() if cell == "-"} == set(grid.header) - {"method", "Edema", "wIoU"}
     assert "0.0833" in grid.to_markdown()
 
 

@@ -44,5 +44,13 @@ def test_text_without_a_table_is_markdown() -> None:
     assert "Only words." in shown(80, "**Only words.**")
 
 
+def test_what_is_escaped_is_shown_as_it_is() -> None:
+    text = shown(80, "| a \\[b\\] | \\*c\\_d |\n| --- | --- |\n| \\<e | 2 |\n")
+    assert "a [b]" in text
+    assert "*c_d" in text
+    assert "<e" in text
+    assert "\\" not in text
+
+
 def test_a_bar_in_a_cell_is_no_border() -> None:
     assert "a|b" in shown(80, "| x | y |\n| --- | --- |\n| a\\|b | 2 |\n")

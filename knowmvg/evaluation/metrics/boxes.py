@@ -54,14 +54,18 @@ def union_ious(predicted: BoxSets, reference: BoxSets) -> FloatArray:
 
 def dice_box(predicted: ArrayLike, reference: ArrayLike) -> float:
     """Dice coefficient of the areas that the two sets of boxes cover together; two empty areas give 0."""
-    overlap = union_iou(predicted, reference)
-    return 2 * overlap / (1 + overlap)
+    return float(dice_of(union_iou(predicted, reference)))
 
 
 def dice_boxes(predicted: BoxSets, reference: BoxSets) -> FloatArray:
     """``dice_box`` of each phrase, ``[n]``: ``2 u / (1 + u)`` of its ``union_iou`` ``u``."""
-    overlap = union_ious(predicted, reference)
-    return np.asarray(2 * overlap / (1 + overlap), dtype=np.float64)
+    return dice_of(union_ious(predicted, reference))
+
+
+def dice_of(overlaps: ArrayLike) -> FloatArray:
+    """The Dice coefficients ``2 u / (1 + u)`` of areas whose IoU are ``u``, of any shape."""
+    found = np.asarray(overlaps, dtype=np.float64)
+    return np.asarray(2 * found / (1 + found))
 
 
 def covered_area(boxes: ArrayLike) -> float:

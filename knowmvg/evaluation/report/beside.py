@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
+from knowmvg.evaluation.finding_columns import FindingColumns
 from knowmvg.evaluation.intervals import Estimate
 from knowmvg.evaluation.report.csv_text import lines
 from knowmvg.evaluation.report.grid import Grid
@@ -18,27 +19,28 @@ from knowmvg.evaluation.samples import Protocol
 from knowmvg.evaluation.tables import Row, Table
 
 APART = (
-    "Ours were measured on other data, of another size and with the named protocol. They stand beside the published "
-    "numbers to show the layout; no difference between the two means anything."
+    "Ours were measured on other data or another split, of another size and with the named protocol. They stand beside "
+    "the published numbers to show the layout; no difference between the two means anything."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A published table with lines of ours, which ``data`` and ``protocol`` describe."""
+    """A published table with lines of ours, which ``data`` and ``protocol`` describe; ``note`` says more of them."""
 
     paper: str
     table: str
     own: tuple[Own, ...]
     data: str
     protocol: Protocol
+    note: str = ""
 
     def to_grid(self) -> Grid:
         """The paper's layout. Raises ``KeyError`` for an unknown paper or table."""
         paper, table = self._source()
         letters = dict(zip([*note_keys(table), APART], ascii_lowercase, strict=False))
         heading = self.heading[0].upper() + self.heading[1:]
-        texts = {**paper.notes, APART: f"{heading}. {APART}"}
+        texts = {**paper.notes, APART: " ".join(filter(None, (f"{heading}.", self.note, APART)))}
         unit = "per cent" if table.unit == "percent" else "shares of one"
         return replace(
             laid_out(table, self.own, letters, letters[APART]),
@@ -89,10 +91,15 @@ def beside_rows(paper: str, table: str, rows: Sequence[Row], data: str) -> Besid
     return Beside(paper, table, tuple(own), _described(data, rows[0]), rows[0].protocol)
 
 
-def beside_findings(paper: str, table: str, row: Row, data: str) -> Beside:
-    """A model's mIoU by finding beside a published table by finding."""
-    found = {name: numbers.miou for name, numbers in row.summary.per_finding.items()}
-    return Beside(paper, table, (Own(row.name, found),), _described(data, row), row.protocol)
+def beside_findings(paper: str, table: str, rows: Sequence[FindingColumns], data: str) -> Beside:
+    """Models' IoU or Dice by finding beside a published table by finding; a footnote says what the means are over.
+
+    Raises ``ValueError`` for no model, or models on other findings or of two protocols.
+    """
+    if len({(row.findings, row.protocol, row.n_phrases) for row in rows}) != 1:
+        raise ValueError("expected models of one protocol on the same findings")
+    own = tuple(Own(row.name, row.numbers()) for row in rows)
+    return Beside(paper, table, own, data, rows[0].protocol, rows[0].note())
 
 
 def beside_table(paper: str, table: str, ours: Table, data: str) -> Beside:

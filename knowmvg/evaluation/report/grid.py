@@ -63,9 +63,16 @@ class Grid:
             raise ValueError(f"expected {len(self.header)} columns everywhere, got {sorted(set(widths))}")
 
     def to_markdown(self) -> str:
-        """A pipe table; groups stand before the columns' names, block headings in a line of their own."""
-        names = [f"{group} {name}".strip() for group, name in zip(self._groups_by_column(), self.header, strict=True)]
-        lines = [f"### {self.title}", "", _pipes(names), _pipes(["---"] * len(names))]
+        """A pipe table; groups stand before the columns' names, block headings in a line of their own.
+
+        A group that is the only one stands behind the title instead.
+        """
+        named = [group for group in self.groups if group.name]
+        groups, title = self._groups_by_column(), self.title
+        if len(named) == 1:
+            groups, title = [""] * len(self.header), f"{self.title}, {next(filter(None, groups))}"
+        names = [f"{group} {name}".strip() for group, name in zip(groups, self.header, strict=True)]
+        lines = [f"### {title}", "", _pipes(names), _pipes(["---"] * len(names))]
         for block in self.blocks:
             if block.heading is not None:
                 lines.append(_pipes([f"*{_escaped(block.heading)}*", *[""] * (len(names) - 1)]))
@@ -73,7 +80,7 @@ class Grid:
         notes = [f"\\[{letter}\\] {_escaped(text)}\n" for letter, text in self.notes]
         return "\n".join([*lines, "", *notes])
 
-    def _groups_by_column(self) -> Iterable[str]:
+    def _groups_by_column(self) -> list[str]:
         if not self.groups:
             return [""] * len(self.header)
         return [

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from knowmvg.evaluation.evaluate import Evaluation, Part
 from knowmvg.evaluation.files import write_text
-from knowmvg.evaluation.report.beside import Beside, beside_findings, beside_rows, beside_table
+from knowmvg.evaluation.report.beside import Beside, beside_rows, beside_table
 from knowmvg.evaluation.report.cases import MAX_CASES, Case, StudyOf, best, case, worst
 from knowmvg.evaluation.report.csv_text import csv_text
 from knowmvg.evaluation.report.grid import grid_of
 from knowmvg.evaluation.report.latex import latex
 from knowmvg.evaluation.report.page import page, section
+from knowmvg.evaluation.report.pfmvg import beside_pfmvg, columns_of
 from knowmvg.evaluation.report.plots import plots
 from knowmvg.evaluation.report.run_card import RunCard
 from knowmvg.evaluation.samples import Protocol
@@ -22,6 +23,7 @@ from knowmvg.evaluation.tables import Table, finding_table, main_table
 ON_PAGE = (
     ("knowmvg", "I"),
     ("pfmvg", "1"),
+    ("pfmvg", "2"),
 )  # Table II asks by questions and classes, which an evaluation here does not
 
 
@@ -67,7 +69,7 @@ def write_report(
         files |= {folder / "plots" / f"{part.protocol}-{plot.name}.svg": plot.svg for plot in drawn}
         files |= table_files(folder / "tables", own)
     published = _published(evaluation, data)
-    for beside in published.values():
+    for beside in (*published.values(), *_pfmvg(evaluation, data)):
         files |= beside_files(folder / "tables", beside)
     own_inputs = [published[key] for key in ON_PAGE if key in published]
     files[folder / "report.html"] = page(evaluation, sections, data=data, published=own_inputs, card=card)
@@ -118,7 +120,12 @@ def _published(evaluation: Evaluation, data: str) -> dict[tuple[str, str], Besid
     parts = {part.protocol: part for part in evaluation.parts}
     part = parts.get(Protocol.TEACHER_FORCED, evaluation.parts[0])
     found = {("knowmvg", table): beside_rows("knowmvg", table, part.rows, data) for table in ("I", "II")}
-    return found | {("pfmvg", "1"): beside_findings("pfmvg", "1", part.rows[0], data)}
+    own = [beside for beside in _pfmvg(evaluation, data) if beside.protocol == part.protocol]
+    return found | {(beside.paper, beside.table): beside for beside in own}
+
+
+def _pfmvg(evaluation: Evaluation, data: str) -> list[Beside]:
+    return [beside for columns in columns_of(evaluation) for beside in beside_pfmvg([columns], data)]
 
 
 def _cases(part: Part, study_of: StudyOf, n: int, texts: bool) -> list[tuple[str, list[Case]]]:

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from knowmvg.core.grounder import Grounder
 from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Side
 from knowmvg.evaluation.report.run_card import read_run_card
-from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli import console, models
 from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies
-from knowmvg.interfaces.cli.narrow_tables import show_markdown
+from knowmvg.interfaces.cli.layout import Layout, show_layout
 from knowmvg.interfaces.cli.recorded import evaluate_file
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 from knowmvg.sources.report import read_report
@@ -26,7 +25,9 @@ PREDICTIONS = "A file of predictions"
 def evaluate(
     run: Annotated[
         Path | None,
-        typer.Argument(help="A run folder that `knowmvg train` wrote, a model folder or a hub id.", show_default=False),
+        typer.Argument(
+            help="A run folder that `knowmvg train` wrote, or what `ground --model` takes.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the run's own")
@@ -51,6 +52,18 @@ def evaluate(
         MapKind | None,
         typer.Option(help="Also score this map of the evidence against the boxes.", show_default=False),
     ] = None,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(
+            help="Show IoU and Dice by finding as PFMVG's Tables 1 and 2 do, its rows beside; files are the same.",
+            show_default="our own tables",
+        ),
+    ] = None,
+    endpoint: models.Url = None,
+    key_variable: models.KeyVariable = models.KEY_VARIABLE,
+    budget: models.Budget = None,
+    public: models.Public = False,
+    own_endpoint: models.OwnEndpoint = False,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -104,6 +117,8 @@ def evaluate(
     if predictions is not None:
         if maps is not None:
             raise typer.BadParameter("a file of predictions holds none", param_hint="--maps")
+        if endpoint is not None:
+            raise typer.BadParameter("a file of predictions is not asked", param_hint="--endpoint")
         evaluate_file(
             predictions,
             form=form,
@@ -118,28 +133,28 @@ def evaluate(
             limit=limit,
             seed=seed,
             reader=finding_and_side,
+            layout=layout,
         )
         return
     assert run is not None
     if texts and not cases:
         raise typer.BadParameter("it needs --cases, whose texts it shows", param_hint="--texts")
-    folder, source = model_folder(run), data_folder(run, data)
+    behind = models.behind_of(endpoint, out, key_variable, budget, public, own_endpoint)
+    if behind is None:
+        model_folder(run)  # told before the data are read
+    source = data_folder(run, data)
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     card = read_run_card(run)
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
     from knowmvg.evaluation.report.write import write_report
     from knowmvg.evaluation.samples import Protocol
     from knowmvg.inference.answering import NamedBy
-    from knowmvg.inference.loading import load_grounder
 
-    grounder: Grounder = load_grounder(folder)
-    as_used = NamedBy(grounder, phrases.value)
-    protocols = list(Protocol)
-    named = ""
-    if phrases is not PhraseSource.MODEL:
-        grounder, protocols, named = as_used, [Protocol.GENERATE], f"-{phrases.value}"
+    by_model = phrases is PhraseSource.MODEL
+    protocols, named = (list(Protocol), "") if by_model else ([Protocol.GENERATE], f"-{phrases.value}")
     target = result_folder(run, out, f"evaluation-{split}{named}")
-    with console.stage_bars() as progress:
+    with models.asked_model(run, behind, source, target) as grounder, console.stage_bars() as progress:
+        as_used = NamedBy(grounder, phrases.value)
         mapped = measure_maps(
             as_used.grounder,
             maps,
@@ -150,7 +165,7 @@ def evaluate(
             progress=progress,
         )
         result = evaluate_model(
-            grounder,
+            grounder if by_model else as_used,
             studies[:limit] if limit else studies,
             training_studies=training,
             protocols=protocols,
@@ -171,10 +186,10 @@ def evaluate(
         cases=cases,
         texts=texts,
     )
-    show_markdown(result.to_markdown(), console.out())
+    show_layout(result, layout, described)
     files = [target / "tables.md", target / "metrics.json", target / "report.html"]
     files += [path for one in mapped for path in show_maps(one, target)]
-    console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {folder} --out out")
+    console.show_written(files, f"knowmvg ground IMAGE --report FILE --model {run} --out out")
 
 
 def finding_and_side(text: str) -> tuple[str | None, Side | None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import GroundedPhrase, Grounding
-from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli import console, models
 from knowmvg.interfaces.cli.ground_folder import FolderOptions, ground_folder
 
 FOLDER = "A folder of studies"
@@ -51,16 +49,11 @@ def ground(
             show_default="the demonstration model that is shipped",
         ),
     ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(help="Base URL of an OpenAI-compatible endpoint that sees image and phrases.", show_default=False),
-    ] = None,
-    key_variable: Annotated[str, typer.Option(help="Environment variable with its key.")] = "KNOWMVG_ENDPOINT_KEY",
-    budget: Annotated[int | None, typer.Option(min=0, help="Most questions that are sent.", show_default=False)] = None,
-    public: Annotated[bool, typer.Option("--public", help="Image and phrases may be sent to others.")] = False,
-    own_endpoint: Annotated[
-        bool, typer.Option("--own-endpoint", help="The endpoint is yours and keeps nothing (for credentialed data).")
-    ] = False,
+    endpoint: models.Url = None,
+    key_variable: models.KeyVariable = models.KEY_VARIABLE,
+    budget: models.Budget = None,
+    public: models.Public = False,
+    own_endpoint: models.OwnEndpoint = False,
     maps: Annotated[
         bool, typer.Option("--maps", help="Also write the maps behind each phrase's boxes: docs/evidence.md.")
     ] = False,
@@ -128,9 +121,8 @@ def ground(
         if endpoint is None:
             opened = session.load(model, device=device)
         else:
-            opened = session.Session(
-                stack.enter_context(_behind(endpoint, model, key_variable, budget, public, own_endpoint, out))
-            )
+            behind = models.Behind(endpoint, key_variable, budget, public, own_endpoint)
+            opened = session.Session(stack.enter_context(behind.opened(model, models.answers_beside(out))))
         grounding = opened.ground(radiograph, text, phrases.value, maps=maps)
     drawn: dict[str, bytes] = {}
     if maps:
@@ -144,20 +136,6 @@ def ground(
     written = results.write_together(out, files, map_files.written_before(out))
     show(grounding)
     console.show_written(written, f"knowmvg read {report}")
-
-
-def _behind(
-    url: str, model: str | None, key_variable: str, budget: int | None, public: bool, own: bool, out: Path
-) -> AbstractContextManager[Grounder]:
-    """The grounder behind an endpoint, if the image may go there: data of unknown origin count as credentialed."""
-    from knowmvg.inference.chat_models import Remote, remote_grounder
-    from knowmvg.sources.texts.endpoint.guard import allowed_endpoint
-
-    if model is None:
-        raise typer.BadParameter("expected the endpoint's model", param_hint="--model")
-    key = os.environ.get(key_variable, "").strip() or None
-    named = allowed_endpoint(url, model, key, credentialed=False if public else None, confirmed_own=own)
-    return remote_grounder(Remote(named, out.with_name(f".{out.name}.answers"), budget=budget))
 
 
 def show(grounding: Grounding) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from typing import overload
+from typing import Self, overload
 
 from knowmvg.core.errors import ImageError, ManifestError
 from knowmvg.core.records import Study
@@ -37,6 +38,20 @@ class LabelledStudies(Sequence[Study]):
         if isinstance(index, slice):
             return [self._load(row) for row in self.rows[index]]
         return self._load(self.rows[index])
+
+    def only(self, ids: Sequence[str]) -> Self:
+        """Those of these identifiers, in their order.
+
+        Raises:
+            ManifestError: the split lacks one of them.
+        """
+        by_id = {row.id: row for row in self.rows}
+        lost = [id for id in ids if id not in by_id]
+        if lost:
+            raise ManifestError(f"the study {lost[0]!r}", f"none in {self.folder}", "Restore the data set.")
+        found = copy(self)
+        found.rows = [by_id[id] for id in ids]
+        return found
 
     def of(self, id: str) -> Study:
         """The study of an identifier.

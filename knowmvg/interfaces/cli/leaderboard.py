@@ -1,32 +1,24 @@
-"""``knowmvg leaderboard``: rows of the family and the controls on one data set, several seeds each, by one command."""
+"""``knowmvg leaderboard``: models of every system and their controls on one data set, several seeds each."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import knowmvg
 from knowmvg.core.errors import RecipeError
-from knowmvg.core.records import Study
 from knowmvg.interfaces.cli import console
-from knowmvg.interfaces.cli.ablate import BoxHead, trained_run
-from knowmvg.interfaces.cli.ablation_rows import ROWS, chosen_rows, row_overrides
-from knowmvg.interfaces.cli.evaluate import finding_and_side
+from knowmvg.interfaces.cli.ablate import BoxHead
+from knowmvg.interfaces.cli.board.rows import Planned, check_titles, family_rows, given_rows, recipe_row
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.narrow_tables import show_markdown
-from knowmvg.interfaces.cli.runs import data_folder, model_folder
-from knowmvg.interfaces.cli.train import tell
+from knowmvg.interfaces.cli.runs import data_folder
 
 if TYPE_CHECKING:
-    from knowmvg.evaluation.leaderboard import Entry, Origin
-    from knowmvg.evaluation.protocol import Result, View
+    from knowmvg.evaluation.leaderboard.differences import Key, PhraseIous
+    from knowmvg.evaluation.leaderboard.entry import Entry
     from knowmvg.evaluation.samples import Protocol
 
 LOOKED_INTO = "knowmvg"  # the row whose own controls (shuffled report, blank image) are listed too
@@ -34,180 +26,147 @@ PROTOCOLS = "teacher_forced,phrase_given,generate"
 
 
 def leaderboard(
-    recipe: Annotated[Path, typer.Argument(help="The recipe that all rows share.", show_default=False)],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="The recipe that the rows of --rows share.", show_default=False)
+    ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the recipe's.", show_default=False),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace that recipe's.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of leaderboard.json and its page.")] = Path(
         "results"
     ),
     rows: Annotated[str, typer.Option(help="Rows, separated by commas.")] = "baseline,kps,gla,knowmvg,lisa",
     head: Annotated[BoxHead, typer.Option(help="Box head; token is the published one.")] = "extent",
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each row.")] = 3,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]RECIPE", help="A further row, of any system; repeat it.", show_default=False),
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="A row of a model that is there: a run, or what `ground --model` takes; repeat it, for its seeds too.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each row that is trained.")] = 3,
     protocols: Annotated[str, typer.Option(help="Protocols, separated by commas; each has its own table.")] = PROTOCOLS,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the first row's own")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which studies to ask.")] = "test",
+    studies: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N",
+            help="Ask a slow row on N studies only, drawn by patients; all rows are shown on them too. Repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The row that others are compared with.", show_default="the best of each table")
+    ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(help="Rows that are asked blind too, separated by commas.", show_default=LOOKED_INTO),
+    ] = None,
+    timing: Annotated[int, typer.Option(min=0, help="Studies to time each row on; 0 times nothing.")] = 32,
+    threads: Annotated[int, typer.Option(min=1, help="Threads while a row is timed.")] = 1,
     runs: Annotated[Path, typer.Option(help="Folder of all runs and of the parts that they share.")] = Path("runs"),
 ) -> None:
     """Train and evaluate every row with several seeds and fill the leaderboard.
 
-    Rows are those of `knowmvg ablate`, whose finished runs are used. Controls that need no training are listed beside
-    them; the shuffled report and the blank image are asked of the full model. The same command goes on where it was
-    broken off; entries of other recipes and data sets stay in the file.
+    Rows of RECIPE are those of `knowmvg ablate`, whose finished runs are used. Controls that need no training are
+    listed beside them. Differences are paired by phrase; time and memory a study are measured in a pass of their own.
+    The same command goes on where it was broken off; entries of other recipes and data sets stay in the file.
     """
-    chosen = chosen_rows(rows)
-    from knowmvg.evaluation.kept_result import samples_path
-    from knowmvg.evaluation.leaderboard import read_leaderboard, write_leaderboard
-    from knowmvg.training.prompted.recipe import Recipe
-    from knowmvg.training.recipe import read_recipe_of
-
-    board = read_leaderboard(out / "leaderboard.json")  # before the work: a damaged file is told now
+    planned = family_rows(recipe, overrides or [], rows, head, seeds, runs) if recipe is not None else []
+    planned += [recipe_row(named, seeds, runs) for named in also or []] + given_rows(run or [], runs)
+    check_titles(planned)
+    drawn = _drawn(studies or [], planned)
+    looked_into = _looked_into(controls, planned)
     asked = _protocols(protocols)
-    shared = read_recipe_of(Recipe, recipe, overrides or [])
-    command = " ".join(["knowmvg leaderboard", str(recipe), *(overrides or []), f"--head {head} --seeds {seeds}"])
-    exam: _Exam | None = None
+    from knowmvg.evaluation.evaluate import NEAREST, PRIORS
+    from knowmvg.evaluation.kept_result import samples_path
+    from knowmvg.evaluation.leaderboard.board import read_leaderboard, write_leaderboard
+    from knowmvg.evaluation.leaderboard.differences import with_differences
+    from knowmvg.interfaces.cli.board.exam import Exam
+
+    compared = _title(against, planned, (*PRIORS, NEAREST)) if against is not None else None
+    board = read_leaderboard(out / "leaderboard.json")  # before the work: a damaged file is told now
+    if data is not None:
+        LabelledStudies(data, split)  # so is a wrong data set
+    command = _command(recipe, overrides, head, also, run, seeds, studies)
+    exam: Exam | None = None
+    entries: list[Entry] = []
+    ious: dict[Key, PhraseIous] = {}
     shown: list[Path] = []
-    for name in chosen:
-        keys = [*(overrides or []), *row_overrides(ROWS[name], head, shared.variant.knowledge is not None)]
-        made = [trained_run(recipe, keys, runs, f"{shared.name}-{name}-{head}", seed) for seed in range(seeds)]
+    for plan in planned:
+        row = plan.made()
+        found: list[tuple[Entry, PhraseIous]] = []
         if exam is None:
-            exam = _Exam(LabelledStudies(data_folder(made[0], None), split), split, asked)
-            board = board.joined(exam.priors())
-        row = _Row(name if name == "lisa" else f"{name} ({head} head)", str(recipe), keys, made)
-        board = board.joined(entry for protocol in asked for entry in exam.of(row, protocol))
-        if name == LOOKED_INTO:
-            board = board.joined(entry for protocol in asked for entry in exam.controls_of(row, protocol))
+            folder = data_folder(row.runs[0].model, data)
+            exam = Exam(LabelledStudies(folder, split), split, asked, drawn, timing, threads)
+            found += exam.priors()
+        found += exam.of(row)
+        if row.name in looked_into:
+            found += exam.controls_of(row)
+        entries += [entry for entry, _ in found]
+        ious |= {entry.key: own for entry, own in found}
+        board = board.joined(with_differences(entries, ious, compared))
         files = write_leaderboard(out, board, command)  # after each row: a broken-off run leaves what it has
-        shown.append(samples_path(exam.folder(made[0], ""), asked[0]))
+        shown.append(samples_path(exam.folder(row.runs[0], part=exam.part_of(row)), asked[0]))
     show_markdown(board.to_markdown(command), console.out())
     console.show_written(files, f"knowmvg compare {' '.join(map(str, shown[:2]))}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row's name, the recipe and overrides of its training, and its runs, one a seed."""
-
-    title: str
-    recipe: str
-    overrides: Sequence[str]
-    runs: Sequence[Path]
-
-
-@dataclass(frozen=True)
-class _Exam:
-    """The studies that every row is asked on, and the protocols."""
-
-    studies: LabelledStudies
-    split: str
-    protocols: Sequence[Protocol]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the data set's manifest, as training records it."""
-        return hashlib.sha256((self.studies.folder / "manifest.jsonl").read_bytes()).hexdigest()
-
-    @cached_property
-    def learned(self) -> list[Study]:
-        """The training studies without their pixels."""
-        from knowmvg.evaluation.studies import labels_of
-
-        return labels_of(LabelledStudies(self.studies.folder, "train"))
-
-    def folder(self, run: Path, control: str) -> Path:
-        """Where the answers of a run are kept."""
-        return run / "-".join(filter(None, ("asked", self.split, control)))
-
-    def priors(self) -> list[Entry]:
-        """The controls that look at no image and are told the phrases."""
-        from knowmvg.evaluation.evaluate import priors_of
-        from knowmvg.evaluation.protocol import run
-
-        entries = []
-        for name, prior in priors_of(self.learned).items():
-            for protocol in self.protocols:
-                tell(f"{name}: {protocol}")
-                found = run(protocol, prior, self.studies, oracle=True)
-                entries.append(self._entry(name, "control", [found], phrases_given=True))
-        return entries
-
-    def of(self, row: _Row, protocol: Protocol) -> list[Entry]:
-        """A row under a protocol."""
-        from knowmvg.evaluation.protocol import as_is
-
-        return [self._asked(row, row.title, "model", protocol, as_is, "")]
-
-    def controls_of(self, row: _Row, protocol: Protocol) -> list[Entry]:
-        """The same models with another study's report, and without the image."""
-        from knowmvg.evaluation.controls import Shuffled, blank
-        from knowmvg.evaluation.evaluate import BLANK, SHUFFLED
-
-        views: list[tuple[str, View, str]] = [
-            (SHUFFLED, Shuffled(self.studies, 0), "shuffled"),
-            (BLANK, blank, "blank"),
-        ]
-        return [self._asked(row, f"{row.title}, {name}", "control", protocol, view, key) for name, view, key in views]
-
-    def _asked(
-        self, row: _Row, title: str, kind: Literal["model", "control"], protocol: Protocol, view: View, control: str
-    ) -> Entry:
-        from knowmvg.grounders.store import fingerprint
-
-        results, origins = [], []
-        for seed, run in enumerate(row.runs):
-            model = fingerprint(model_folder(run))
-            results.append(self._result(run, model, protocol, view, control))
-            origins.append(_origin(run, seed, model))
-        return self._entry(title, kind, results, recipe=row.recipe, overrides=row.overrides, origins=origins)
-
-    def _result(self, run: Path, model: str, protocol: Protocol, view: View, control: str) -> Result:
-        """What a run answered, asked if that is not kept."""
-        from knowmvg.evaluation import protocol as protocols
-        from knowmvg.evaluation.kept_result import keep, kept
-        from knowmvg.evaluation.wording import findings_in
-        from knowmvg.inference.loading import load_grounder
-
-        folder = self.folder(run, control)
-        found = kept(folder, protocol, model=model, data=self.fingerprint)
-        if found is None:
-            tell(f"{run.name}: {protocol} {control}".rstrip())
-            grounder = load_grounder(model_folder(run))
-            known, reader = findings_in(self.learned), finding_and_side
-            with console.stage_bars() as bars:
-                found = protocols.run(
-                    protocol, grounder, self.studies, view=view, reader=reader, labelled=known, progress=bars
-                )
-            keep(folder, found, model=model, data=self.fingerprint)
-        return found
-
-    def _entry(self, title: str, kind: Literal["model", "control"], results: Sequence[Result], **facts: Any) -> Entry:
-        from knowmvg.evaluation.leaderboard import entry_of
-
-        return entry_of(
-            title,
-            results,
-            kind=kind,
-            data=self.studies.folder.name,
-            data_fingerprint=self.fingerprint,
-            split=self.split,
-            version=knowmvg.__version__,
-            **facts,
-        )
+def _drawn(named: Sequence[str], rows: Sequence[Planned]) -> dict[str, int]:
+    """Studies by the row that is asked on so many; raises ``RecipeError`` for another row or no number."""
+    found = {}
+    for text in named:
+        name, _, number = text.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise RecipeError("NAME=N for --studies", repr(text), "For example --studies diffusion-demo=300.")
+        found[_title(name, rows, ())] = int(number)
+    return found
 
 
-def _origin(run: Path, seed: int, model: str) -> Origin:
-    """How the model of a run came about, from its ``run.json``."""
-    from knowmvg.evaluation.leaderboard import Origin
+def _looked_into(named: str | None, rows: Sequence[Planned]) -> set[str]:
+    """Names of the rows whose own controls are asked; raises ``RecipeError`` for an unknown one."""
+    wanted = [LOOKED_INTO] if named is None else [name.strip() for name in named.split(",") if name.strip()]
+    known = {row.name for row in rows}
+    if named is not None:
+        wanted = [next(row.name for row in rows if row.title == _title(name, rows, ())) for name in wanted]
+    return known & set(wanted)
 
-    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    seconds = facts["seconds"]
-    return Origin(
-        seed=seed,
-        minutes=round(seconds["train"] / 60, 2),
-        minutes_in_all=round(sum(seconds.values()) / 60, 2),
-        model=model,
-        recipe=hashlib.sha256(json.dumps(facts["recipe"], sort_keys=True).encode()).hexdigest(),
-        git=facts["git"],
-    )
+
+def _title(name: str, rows: Sequence[Planned], others: Sequence[str]) -> str:
+    """The title of a row that is named by name or title; raises ``RecipeError`` for an unknown one."""
+    titles = [
+        *(row.title for row in rows if name in (row.name, row.title)),
+        *(other for other in others if other == name),
+    ]
+    if not titles:
+        known = ", ".join([*(row.name for row in rows), *others])
+        raise RecipeError(f"a row among {known}", repr(name), "Name a row of this command.")
+    return titles[0]
+
+
+def _command(
+    recipe: Path | None,
+    overrides: Sequence[str] | None,
+    head: str,
+    also: Sequence[str] | None,
+    run: Sequence[str] | None,
+    seeds: int,
+    studies: Sequence[str] | None,
+) -> str:
+    """What the page says that it was filled by."""
+    words = ["knowmvg leaderboard", *([str(recipe), *(overrides or []), f"--head {head}"] if recipe else [])]
+    for option, values in (("--also", also), ("--run", run), ("--studies", studies)):
+        words += [f"{option} {value}" for value in values or []]
+    return " ".join([*words, f"--seeds {seeds}"])
 
 
 def _protocols(names: str) -> tuple[Protocol, ...]:

@@ -12,7 +12,7 @@ from knowmvg.core.boxtext.views import View
 from knowmvg.core.errors import ManifestError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.labelled import LabelledStudies
-from knowmvg.interfaces.cli.narrow_tables import show_markdown
+from knowmvg.interfaces.cli.layout import Layout, show_layout
 
 if TYPE_CHECKING:
     from knowmvg.evaluation.recorded import Key
@@ -49,6 +49,7 @@ def evaluate_file(
     limit: int | None,
     seed: int,
     reader: Any,
+    layout: Layout | None = None,
 ) -> None:
     """Score a file with the protocol, samples, tables and intervals of our own models."""
     from knowmvg.evaluation.samples import Protocol
@@ -94,7 +95,7 @@ def evaluate_file(
     result.write(out)
     described = f"{data.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
     write_report(out, result, data=described, tables=result.further_tables())
-    show_markdown(result.to_markdown(), console.out())
+    show_layout(result, layout, described)
     files = [out / "answers.json", out / "tables.md", out / "metrics.json", out / "report.html"]
     console.show_written(
         files, f"knowmvg convert boxes {predictions} --from {form} --to coco --data {data} --out coco.json"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from knowmvg.core.errors import OutputError
-from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli import console, models
 from knowmvg.interfaces.cli.evaluate import finding_and_side
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.narrow_tables import show_markdown
@@ -17,7 +17,10 @@ from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 
 def stress(
     run: Annotated[
-        Path, typer.Argument(help="A run folder that `knowmvg train` wrote, or a model folder.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A run folder that `knowmvg train` wrote, or what `ground --model` takes.", show_default=False
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(help="Data set folder with manifest.jsonl.", show_default="the run's own")
@@ -33,22 +36,28 @@ def stress(
         int | None, typer.Option(min=2, help="Only the first so many studies.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all changes, controls and the bootstrap.")] = 0,
+    endpoint: models.Url = None,
+    key_variable: models.KeyVariable = models.KEY_VARIABLE,
+    budget: models.Budget = None,
+    public: models.Public = False,
+    own_endpoint: models.OwnEndpoint = False,
 ) -> None:
     """Test how far a model's boxes hold, with 95 % intervals over patients; about 25 times the work of one evaluation.
 
     Controls; cropped, turned, brighter, noisy and compressed images; left and right exchanged; paraphrases; denied
     findings; and the same phrases asked again without the cited knowledge and the answered region.
     """
-    folder, source = model_folder(run), data_folder(run, data)
+    behind = models.behind_of(endpoint, out, key_variable, budget, public, own_endpoint)
+    if behind is None:
+        model_folder(run)  # told before the data are read
+    source = data_folder(run, data)
     target = result_folder(run, out, f"robustness-{split}")
     if target.exists() and not target.is_dir():
         raise OutputError("a folder for the tables", f"a file at {target}", "Give another --out.")
     studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
     from knowmvg.evaluation.robustness.stress import stress as stress_model  # after the checks: scipy and torch
-    from knowmvg.inference.loading import load_grounder
 
-    grounder = load_grounder(folder)
-    with console.stage_bars() as progress:
+    with models.asked_model(run, behind, source, target) as grounder, console.stage_bars() as progress:
         result = stress_model(
             grounder,
             studies[:limit] if limit else studies,
