@@ -72,7 +72,7 @@ def _small(work: Workplace) -> tuple[SpeakingBackbone, Convention]:
     folder = base(work)
     if recipe.caption.epochs:
         folder = reports_folder(work)
-        made_once(folder / "model" / "config.json", lambda: _learn_reports(work))
+        made_once(folder / "model" / "config.json", lambda: _learn_reports(work), folder / ".lock")
         folder = folder / "model"
     torch.manual_seed(recipe.seed)
     lora = work.scratch.lora if recipe.grounding.epochs else None

@@ -56,7 +56,7 @@ def base(work: Workplace) -> Path:
     Raises ``ManifestError`` for studies without masks, ``Stopped`` as ``fit``.
     """
     folder = base_folder(work)
-    made_once(folder / "model" / "config.json", lambda: _join(work, folder))
+    made_once(folder / "model" / "config.json", lambda: _join(work, folder), folder / ".lock")
     return folder / "model"
 
 
@@ -94,7 +94,7 @@ def save_base(model: JoinedLlavaForConditionalGeneration, tokenizer: object, sho
 
 def _vision(work: Workplace) -> CLIPVisionModel:
     folder = vision_folder(work)
-    made_once(folder / "tower" / "config.json", lambda: _train_vision(work, folder))
+    made_once(folder / "tower" / "config.json", lambda: _train_vision(work, folder), folder / ".lock")
     with quietly():
         config = CLIPVisionConfig.from_pretrained(folder / "tower", local_files_only=True)
         tower = CLIPVisionModel.from_pretrained(folder / "tower", config=config, dtype=torch.float32)
@@ -149,7 +149,7 @@ def _masked(work: Workplace) -> tuple[Path, list[StudyRow], list[StudyRow]]:
 
 def _language(work: Workplace) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
     folder = language_folder(work)
-    made_once(folder / "model" / "config.json", lambda: _train_language(work, folder))
+    made_once(folder / "model" / "config.json", lambda: _train_language(work, folder), folder / ".lock")
     with quietly():
         tokenizer = AutoTokenizer.from_pretrained(folder / "model", local_files_only=True)
         llama = LlamaForCausalLM.from_pretrained(folder / "model", local_files_only=True, dtype=torch.float32)
