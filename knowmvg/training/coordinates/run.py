@@ -20,6 +20,7 @@ from knowmvg.grounders.coordinates.load import load_speaker
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.coordinates.store import save
 from knowmvg.grounders.coordinates.tuning import projection_of
+from knowmvg.grounders.diffusion.text import quietly
 from knowmvg.training.coordinates.lessons import Lessons, PhraseLessons, ReportLessons, Teacher, caption_rows
 from knowmvg.training.coordinates.recipe import CosinePart, PfmvgRecipe
 from knowmvg.training.coordinates.small_parts import base, base_folder, language_folder, save_base, vision_folder
@@ -110,7 +111,8 @@ def _published(work: Workplace, part: BackbonePart, folder: Path) -> tuple[Speak
 
 def _loaded(part: BackbonePart, device: torch.device) -> tuple[SpeakingBackbone, Convention]:
     """Raises ``ModelError`` as ``load_speaker``, and ``RecipeError`` for a model that cannot be taught so."""
-    speaker, convention = load_speaker(part, str(device))
+    with quietly():
+        speaker, convention = load_speaker(part, str(device))
     if not isinstance(speaker, BackboneSpeaker):
         raise RecipeError("a base that can be trained", f"{part.id}, which is asked only", "Name a LLaVA, say.")
     try:
