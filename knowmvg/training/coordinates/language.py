@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,11 +15,21 @@ from knowmvg.training.coordinates.tokenizer import END, START
 IGNORED = -100
 
 
-def small_llama(part: LanguagePart, words: int, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A LLaMA of a recipe's size with random weights, output layer and embedding apart as LLaMA has them."""
+WEIGHTS = {"words": 0.5, "numbers": 1.0}
+"""Weights of the loss terms: a report has ten times the tokens of an answer with boxes."""
+SLOWEST, FASTEST = 200.0, 6.0  # periods of the waves that a number's row begins as, in numbers
+HEIGHT = 0.06  # of these waves; other rows begin with a deviation of 0.02
+
+
+def small_llama(part: LanguagePart, tokenizer: PreTrainedTokenizerFast, first: int, count: int) -> LlamaForCausalLM:
+    """A LLaMA of a recipe's size, output layer and embedding apart as LLaMA has them.
+
+    Its weights are random, but for the rows of the numbers (ids ``first`` to ``first + count``): they begin as waves of
+    the number, so that neighbours are alike, as they are for a model that has read many numbers.
+    """
     heads = max(1, part.width // 32)
     config = LlamaConfig(
-        vocab_size=words,
+        vocab_size=len(tokenizer),
         hidden_size=part.width,
         intermediate_size=part.width * 8 // 3 // 16 * 16,
         num_hidden_layers=part.layers,
@@ -33,15 +41,38 @@ def small_llama(part: LanguagePart, words: int, tokenizer: PreTrainedTokenizerFa
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    llama = LlamaForCausalLM(config)
+    rows = slice(first, first + count)
+    waves = _waves(count, part.width)
+    with torch.no_grad():
+        for matrix in (llama.get_input_embeddings(), llama.get_output_embeddings()):
+            matrix.weight[rows] = waves
+    return llama
+
+
+def _waves(count: int, width: int) -> Tensor:
+    """``[count, width]``: cosines of the number with periods from ``SLOWEST`` to ``FASTEST``, at random phases."""
+    periods = SLOWEST * (FASTEST / SLOWEST) ** torch.rand(width)
+    turns = torch.arange(count)[:, None] / periods + torch.rand(width)
+    return HEIGHT * torch.cos(2 * torch.pi * turns)
 
 
 class WritingTask(nn.Module):
-    """A language model with its loss on what is written behind a prompt, and on all of a text without one."""
+    """A language model with its loss on what is written behind a prompt, and on all of a text without one.
 
-    def __init__(self, llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_tokens: int) -> None:
+    Args:
+        llama: the model.
+        tokenizer: its tokenizer.
+        most_tokens: of a text; a longer one is cut.
+        first, count: the ids of the numbers.
+    """
+
+    def __init__(
+        self, llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_tokens: int, first: int, count: int
+    ) -> None:
         super().__init__()
         self.llama = llama
+        self.first, self.count = first, count
         self._told = (tokenizer, most_tokens)
 
     def collate(self, batches: Sequence[list[Exercise]]) -> dict[str, Tensor]:
@@ -66,27 +97,33 @@ class WritingTask(nn.Module):
         learnt = following != IGNORED
         return self.llama.lm_head(states[:, :-1][learnt]), following[learnt]
 
+    def numbers(self, following: Tensor) -> Tensor:
+        """Which tokens are numbers."""
+        return (following >= self.first) & (following < self.first + self.count)
+
     def forward(self, input_ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The loss term ``tokens``: the cross entropy of what is written, averaged over the tokens."""
+        """Loss terms: the cross entropy of the ``numbers`` and that of all else, each averaged over its tokens."""
         logits, following = self.logits(input_ids, labels)
-        return {"tokens": F.cross_entropy(logits, following)}
+        surprise, asked = F.cross_entropy(logits, following, reduction="none"), self.numbers(following)
+        parts = {"words": ~asked, "numbers": asked}
+        return {name: (surprise * part).sum() / part.sum().clamp_min(1) for name, part in parts.items()}
 
 
 @torch.inference_mode()
-def number_errors(task: WritingTask, batches: Iterable[list[Exercise]], numbers: Sequence[int]) -> dict[str, float]:
+def number_errors(task: WritingTask, batches: Iterable[list[Exercise]]) -> dict[str, float]:
     """How well numbers are written where the numbers before them are right.
 
     ``error`` is the mean distance of the likeliest number from the true one, in steps of the codec; ``right`` the share
-    that is met. ``numbers`` are the ids of the numbers in order.
+    that is met.
     """
     task.eval()
     device = next(task.parameters()).device
-    first, distances = numbers[0], list[Any]()
+    rows, distances = slice(task.first, task.first + task.count), list[Tensor]()
     for batch in batches:
         drawn = {name: value.to(device) for name, value in task.collate([batch]).items()}
         logits, following = task.logits(**drawn)
-        asked = (following >= first) & (following < first + len(numbers))
-        guess = logits[asked][:, first : first + len(numbers)].argmax(dim=-1)
-        distances.append((guess - (following[asked] - first)).abs().float())
+        asked = task.numbers(following)
+        guess = logits[asked][:, rows].argmax(dim=-1)
+        distances.append((guess - (following[asked] - task.first)).abs().float())
     apart = torch.cat(distances)
     return {"error": float(apart.mean()), "right": float((apart == 0).float().mean())}

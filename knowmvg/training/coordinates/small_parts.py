@@ -13,6 +13,7 @@ from knowmvg.grounders.coordinates.instructions import pools
 from knowmvg.grounders.diffusion.text import quietly
 from knowmvg.nn.joined_llava import JoinedLlavaConfig, JoinedLlavaForConditionalGeneration, register
 from knowmvg.sources.manifest import StudyRow, read_rows
+from knowmvg.training.coordinates import language
 from knowmvg.training.coordinates.exercises import Exercises
 from knowmvg.training.coordinates.language import WritingTask, number_errors, small_llama
 from knowmvg.training.coordinates.masks import MaskedImages, classes_of, keep
@@ -166,14 +167,15 @@ def _train_language(work: Workplace, folder: Path) -> None:
     texts = [*drawn.reports, *(f"{one.prompt}{one.answer}" for batch in first for one in batch)]
     tokenizer = train_tokenizer(texts, part.vocabulary, numbers)
     torch.manual_seed(recipe.parts_seed)
-    task = WritingTask(small_llama(part, len(tokenizer), tokenizer), tokenizer, part.positions)
+    places = tokenizer.convert_tokens_to_ids(numbers[0]), len(numbers)
+    task = WritingTask(small_llama(part, tokenizer, *places), tokenizer, part.positions, *places)
     with timed(folder, "language"):
         fit(
             task,
             drawn,
             task.collate,
             schedule,
-            {"tokens": 1.0},
+            language.WEIGHTS,
             folder,
             stage="language",
             seed=recipe.parts_seed,
@@ -181,7 +183,7 @@ def _train_language(work: Workplace, folder: Path) -> None:
             machine=recipe.machine.shared(),
         )
         held_out = Exercises(*told[:3], 0.0, HELD_OUT, 8, 32)
-        found = number_errors(task, (held_out[i] for i in range(8)), tokenizer.convert_tokens_to_ids(numbers))
+        found = number_errors(task, (held_out[i] for i in range(8)))
     write_json(folder / "numbers.json", found)
     work.report(f"language: numbers are {found['error']:.1f} off, {found['right']:.0%} right")
     with quietly():

@@ -98,7 +98,11 @@ def test_a_language_model_is_taught_what_is_written_and_not_the_prompt() -> None
     tokenizer = train_tokenizer([one.prompt + one.answer for one in drawn[0]], 300, numbers)
     torch.manual_seed(0)
     part = LanguagePart(width=16, layers=1)
-    task = WritingTask(small_llama(part, len(tokenizer), tokenizer), tokenizer, part.positions)
+    places = tokenizer.convert_tokens_to_ids("<0>"), len(numbers)
+    task = WritingTask(small_llama(part, tokenizer, *places), tokenizer, part.positions, *places)
+    rows = task.llama.lm_head.weight[places[0] : sum(places)]
+    alike = torch.cosine_similarity(rows[50:51], rows)
+    assert alike[50] > alike[51] > alike[54] > alike[75]  # neighbours begin alike
     batch = task.collate([drawn[0]])
     for ids, labels, one in zip(batch["input_ids"], batch["labels"], drawn[0], strict=True):
         learnt = labels[labels != -100]
@@ -110,7 +114,7 @@ def test_a_language_model_is_taught_what_is_written_and_not_the_prompt() -> None
     logits, _ = task.logits(**short)
     beside, _ = task.logits(**together)
     torch.testing.assert_close(beside[: len(logits)], logits)  # padding changes nothing
-    found = number_errors(task, [drawn[0]], tokenizer.convert_tokens_to_ids(numbers))
+    found = number_errors(task, [drawn[0]])
     assert 0 < found["error"] < 100
     assert 0 <= found["right"] <= 1
 
