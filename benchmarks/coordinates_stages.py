@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from knowmvg.core.grounder import Query
-from knowmvg.evaluation.intervals import mean_interval, paired_difference
+from knowmvg.evaluation.intervals import Estimate, mean_interval, paired_difference
 from knowmvg.evaluation.metrics import phrase_iou
 from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.device import device_or_best
@@ -103,13 +103,19 @@ def figures(seeds: list[list[float]], both: list[list[float]], asked: Asked) -> 
             "mean": round(float(np.mean([each[of[name]].mean() for name in names])), 4),
             "weighted": round(float(each.mean()), 4),
         }
-    interval = mean_interval(values, asked.patients, share=True)
-    found["interval"] = [round(interval.low, 4), round(interval.high, 4)]
+    found["interval"] = _ends(mean_interval(values, asked.patients, share=True))
     found["seeds"] = [round(float(np.mean(seed)), 4) for seed in seeds]
     if seeds is not both:
         gap = paired_difference(values, whole, asked.patients)
-        found["minus_both"] = {"value": round(gap.value, 4), "interval": [round(gap.low, 4), round(gap.high, 4)]}
+        found["minus_both"] = {"value": round(float((values - whole).mean()), 4), "interval": _ends(gap)}
     return found
+
+
+def _ends(estimate: Estimate | None) -> list[float] | None:
+    """The interval of an estimate, where there are patients enough for one."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return None
+    return [round(estimate.low, 4), round(estimate.high, 4)]
 
 
 def main() -> None:
@@ -146,8 +152,8 @@ def main() -> None:
             "valid": round(float(np.mean([held for held, _ in valid[name]])), 4),
             "valid_free": round(float(np.mean([free for _, free in valid[name]])), 4),
         }
-    keys = ("iou_mean", "iou_weighted", "dice_mean", "dice_weighted")
-    results["published"] = {name: dict(zip(keys, values, strict=True)) for name, values in PUBLISHED.items()}
+    told = ("iou_mean", "iou_weighted", "dice_mean", "dice_weighted")
+    results["published"] = {name: dict(zip(told, values, strict=True)) for name, values in PUBLISHED.items()}
     results["threads"] = torch.get_num_threads()
     given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))

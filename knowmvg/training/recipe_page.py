@@ -39,7 +39,7 @@ depend on, and shared under `runs/parts`. Keys that are marked **required** have
 HEADINGS = {
     "prompted": "KnowMVG, its ablation rows and LISA; `system` may be left out.",
     "diffusion": "Generate to Ground and its relatives: [diffusion.md](diffusion.md#training).",
-    "coordinates": "PFMVG, and any chat model that writes its boxes as text: [coordinates.md](coordinates.md#training).",
+    "coordinates": "PFMVG, and chat models that write boxes as text: [coordinates.md](coordinates.md#training).",
 }
 
 

@@ -169,7 +169,8 @@ class Exercises(Dataset[list[Exercise]]):
     def _region(self, rng: np.random.Generator, side: Side | None) -> Numbers:
         """A random box; the patient's left is on the image's right."""
         half = self.greatest // 2
-        low, high = {Side.RIGHT: (0, half), Side.LEFT: (half + 1, self.greatest)}.get(side, (0, self.greatest))
+        low = half + 1 if side is Side.LEFT else 0
+        high = half if side is Side.RIGHT else self.greatest
         width, height = (int(rng.integers(2, half - 1)) for _ in range(2))
         x1, y1 = int(rng.integers(low, max(low, high - width) + 1)), int(rng.integers(0, self.greatest - height + 1))
         return np.array([x1, y1, min(x1 + width, high), y1 + height], dtype=np.int64)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -15,6 +17,7 @@ from knowmvg.nn.joined_llava import JoinedLlavaConfig, JoinedLlavaForConditional
 from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.training.coordinates import language
 from knowmvg.training.coordinates.exercises import Exercises
+from knowmvg.training.coordinates.first_layer import begin
 from knowmvg.training.coordinates.language import WritingTask, number_errors, small_llama
 from knowmvg.training.coordinates.masks import MaskedImages, classes_of, keep
 from knowmvg.training.coordinates.tokenizer import IMAGE, numbers_of, train_tokenizer
@@ -25,6 +28,7 @@ from knowmvg.training.coordinates.vision import (
     ImageBatches,
     PatchTask,
     cell_overlap,
+    pixels_of,
     small_tower,
 )
 from knowmvg.training.coordinates.workplace import Workplace
@@ -33,6 +37,7 @@ from knowmvg.training.recipe_parts import Schedule
 from knowmvg.training.run_folder import timed, write_json
 from knowmvg.training.trainer import fit
 
+FIRST = 512  # images that the first layer begins with
 HELD_OUT = 2**20  # a seed far from those of training draws
 
 
@@ -83,13 +88,13 @@ def _join(work: Workplace, folder: Path) -> None:
     save_base(model, tokenizer, shown, folder / "model")
 
 
-def save_base(model: JoinedLlavaForConditionalGeneration, tokenizer: object, shown: object, folder: Path) -> None:
+def save_base(model: Any, tokenizer: Any, shown: Any, folder: Path) -> None:
     """Write a model in half precision with its tokenizer and image processor, whole or not at all."""
     staging = folder.with_name(folder.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)
     with quietly():
         for part in (model.half(), tokenizer, shown):
-            part.save_pretrained(staging)  # type: ignore[attr-defined]  # three classes of transformers with this in common
+            part.save_pretrained(staging)
     staging.rename(folder)
 
 
@@ -110,7 +115,9 @@ def _train_vision(work: Workplace, folder: Path) -> None:
         keep(folder, place, [*train, *valid], classes, part, recipe.fit, work.report)
         images = MaskedImages(folder, classes, part, slice(len(train)))
         torch.manual_seed(recipe.parts_seed)
-        task = PatchTask(small_tower(part), images)
+        tower = small_tower(part)
+        begin(tower, pixels_of(images.canvases(np.arange(min(len(images), FIRST)))))
+        task = PatchTask(tower, images)
         schedule, length = _by_batches(part.schedule)
         fit(
             task,

@@ -18,7 +18,6 @@ from knowmvg.grounders.backbones.load import SpeakingBackbone
 from knowmvg.grounders.coordinates.tuning import AnswerBatch, answer_loss, unfreeze
 from knowmvg.training.coordinates.recipe import CosinePart
 
-
 ALIKE = 16  # batches among whose items those of one length are put together
 
 

@@ -1,4 +1,4 @@
-"""A stage from its first step, or its last checkpoint, to its end: progress told, stopped cleanly, the best state kept."""
+"""A stage from its first step, or its last checkpoint, to its end: progress, a clean stop, the best state kept."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def teach(
 
 
 class _State:
-    """The checkpoint of a stage: what ``Stage.state`` gives, the losses so far, and figures and weights at their best."""
+    """The checkpoint of a stage: what ``Stage.state`` gives, the losses so far, figures and weights at their best."""
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self.stage, self.folder = stage, folder
@@ -133,7 +133,9 @@ class _Pace:
         self.history.append({"step": taken.step, "loss": loss, "rate": taken.rate})
         pace = (time.monotonic() - self.started) / max(1, taken.step - self.first)
         left = pace * (self.stage.steps - taken.step) / 60
-        self.report(f"{self.name} {taken.step}/{self.stage.steps}  loss {loss:.4f}  {pace:.2f} s/step, {left:.1f} min left")
+        self.report(
+            f"{self.name} {taken.step}/{self.stage.steps}  loss {loss:.4f}  {pace:.2f} s/step, {left:.1f} min left"
+        )
 
 
 def _read(path: Path, stage: Stage) -> Any:

@@ -21,7 +21,6 @@ from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.coordinates.tuning import projection_of, seen
 from knowmvg.sources.manifest import StudyRow, load_study
 
-
 _Placed = tuple[str, bx.FloatArray, bx.FloatArray]
 """Study, boxes of the answer and of the reference, in shares of the image."""
 

@@ -21,7 +21,7 @@ from knowmvg.losses.grounding import mask_cross_entropy, mask_dice
 from knowmvg.training.coordinates.masks import MaskedImages
 from knowmvg.training.coordinates.sizes import VisionPart
 
-WEIGHTS = {"cells": 2.0, "dice": 1.0, "place": 1.0}
+WEIGHTS = {"cells": 2.0, "shown": 0.2, "dice": 1.0, "place": 1.0}
 """Weights of the loss terms."""
 MEAN = DEVIATION = 0.5
 """Of grey values, as the image processor takes them off."""
@@ -107,9 +107,16 @@ class PatchTask(nn.Module):
         truth = torch.stack([across, down], dim=-1).reshape(1, -1, 2).expand_as(placed)
         return {
             "cells": mask_cross_entropy(drawn, wanted),
+            "shown": _missed(drawn[present], wanted[present]),
             "dice": mask_dice(drawn[present], wanted[present]),
             "place": F.l1_loss(placed, truth),
         }
+
+
+def _missed(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Cross entropy of the cells ``[P, G, G]`` that show a class, masks counting alike: few show a small finding."""
+    missed = (F.softplus(-drawn) * wanted).sum(dim=(1, 2)) / wanted.sum(dim=(1, 2)).clamp_min(1)
+    return missed.sum() / max(1, len(missed))
 
 
 @torch.inference_mode()

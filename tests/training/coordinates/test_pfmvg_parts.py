@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,7 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.records import Side
 from knowmvg.evaluation.metrics import phrase_iou
 from knowmvg.grounders.coordinates.instructions import pools
-from knowmvg.sources.manifest import PhraseRow, StudyRow
+from knowmvg.sources.manifest import PhraseRow, StudyRow, read_masks, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.coordinates.exercises import Exercises
 from knowmvg.training.coordinates.language import WritingTask, number_errors, small_llama
@@ -64,7 +65,7 @@ def test_exercises_depend_on_seed_and_place_alone_and_their_boxes_are_true() -> 
     counted = [one.answer for one in texts if not one.prompt]
     for answer in counted:
         numbers = [int(number) for number in answer[1:-1].split("><")]
-        assert len({b - a for a, b in zip(numbers, numbers[1:], strict=False)}) == 1
+        assert len({b - a for a, b in pairwise(numbers)}) == 1
         assert all(0 <= number <= 100 for number in numbers)
     found = [one for one in texts if "<" in one.prompt]
     assert len(counted) > 2
@@ -109,7 +110,7 @@ def test_a_language_model_is_taught_what_is_written_and_not_the_prompt() -> None
         assert tokenizer.decode(learnt).strip() == f"{one.answer.strip()}</s>"
         assert torch.equal(ids[labels != -100], learnt)
     short, alone = task.collate([drawn[0][:1]]), drawn[0][:1]
-    together = task.collate([alone + [max(drawn[0], key=lambda one: len(one.prompt))]])
+    together = task.collate([[*alone, max(drawn[0], key=lambda one: len(one.prompt))]])
     assert together["input_ids"].shape[1] >= short["input_ids"].shape[1]
     logits, _ = task.logits(**short)
     beside, _ = task.logits(**together)
@@ -130,8 +131,6 @@ def test_what_the_tower_learns_on_is_what_it_is_shown_in_use() -> None:
 
 
 def test_masks_are_kept_in_the_cells_that_they_cover(studies: Path, tmp_path: Path) -> None:
-    from knowmvg.sources.manifest import read_masks, read_rows
-
     rows = list(read_rows(studies))
     classes = classes_of(rows)
     assert {"heart", "left lung", "right lung"} <= set(classes)
@@ -156,7 +155,7 @@ def test_cells_and_places_stand_where_the_patches_are(tmp_path: Path) -> None:
     images = MaskedImages(tmp_path, ["a", "b"], PART)
 
     class Marked(CLIPVisionModel):
-        def forward(self, *given: object, **named: object) -> object:  # noqa: ARG002  # the pictures do not matter
+        def forward(self, *given: object, **named: object) -> object:
             states = torch.zeros(1, 65, 16)
             states[0, 1 + 1 * 8 + 2, 0] = 1.0
             return type("Out", (), {"last_hidden_state": states})()
@@ -170,7 +169,7 @@ def test_cells_and_places_stand_where_the_patches_are(tmp_path: Path) -> None:
         task.cells.weight[4 + 1, 0] = 5.0  # class b, the upper right cell of a patch
     drawn, _ = task.logits(torch.zeros(1, 3, 64, 64))
     assert drawn.nonzero().tolist() == [[0, 1, 2, 5]]
-    assert set(task(torch.zeros(1, 3, 64, 64), torch.zeros(1, 2, 16, 16))) == {"cells", "dice", "place"}
+    assert set(task(torch.zeros(1, 3, 64, 64), torch.zeros(1, 2, 16, 16))) == {"cells", "shown", "dice", "place"}
 
 
 def test_every_image_is_drawn_once_a_turn() -> None:
@@ -181,7 +180,10 @@ def test_every_image_is_drawn_once_a_turn() -> None:
 
 def test_reports_are_drawn_by_their_shares_and_never_of_a_patient_who_is_held_out(tmp_path: Path) -> None:
     many, few = [row(f"m{k}") for k in range(30)], [row(f"f{k}") for k in range(5)]
-    parts = [(CaptionData(share=2.0), Path("m"), many), (CaptionData(text="caption"), Path("f"), [*few, row("e", report=".")])]
+    parts = [
+        (CaptionData(share=2.0), Path("m"), many),
+        (CaptionData(text="caption"), Path("f"), [*few, row("e", report=".")]),
+    ]
     lessons = ReportLessons(parts, 3, VIEW, 0)
     shown = [lessons.pair(item, Random(item)) for item in range(len(lessons.lengths))]
     assert [folder.name for (folder, _, _), _ in shown].count("f") == 5

@@ -53,7 +53,7 @@ def run(recipe: Path) -> Path:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    files = [path for path in sorted((run / "model").rglob("*.safetensors"))]
+    files = sorted((run / "model").rglob("*.safetensors"))
     return {f"{path.parent.name}/{name}": value for path in files for name, value in load_file(path).items()}
 
 
@@ -124,13 +124,9 @@ def test_stage_2_broken_off_and_resumed_is_unbroken(
     assert [entry["step"] for entry in histories[0]][-1] == [entry["step"] for entry in histories[1]][-1]
 
 
-def test_stage_1_broken_off_and_resumed_is_unbroken(
-    run: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stage_1_broken_off_and_resumed_is_unbroken(run: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = ["name=again", "caption.checkpoint=1"]  # another part than the first run's: the same but for its name
     whole = train(recipe, keys, run.parent, silent)
-    made = next(folder for folder in part(run, "reports") if (folder / "seconds.json").stat().st_mtime_ns)
-    assert made.is_dir()
     folders = part(run, "reports")
     assert len(folders) == 2
     for folder in folders:
@@ -161,20 +157,20 @@ def break_at(monkeypatch: pytest.MonkeyPatch, step: int, how: str) -> None:
 
 
 @pytest.mark.parametrize("off", [("stage 1",), ("stage 2",), ("stage 1", "stage 2")], ids=" and ".join)
-def test_a_stage_can_be_left_out_and_the_other_parts_are_shared(
-    run: Path, recipe: Path, off: tuple[str, ...]
-) -> None:
+def test_a_stage_can_be_left_out_and_the_other_parts_are_shared(run: Path, recipe: Path, off: tuple[str, ...]) -> None:
     before = {folder.name for folder in (run.parent / "parts").iterdir()}
     told: list[str] = []
     row = train(recipe, [f"name=without-{len(off)}-{off[0][-1]}", *(OFF[one] for one in off)], run.parent, told.append)
     shared = {folder.name for folder in (run.parent / "parts").iterdir()} - before
-    assert not any(name.startswith(("coordinates-vision", "coordinates-language", "coordinates-base")) for name in shared)
+    assert not any(
+        name.startswith(("coordinates-vision", "coordinates-language", "coordinates-base")) for name in shared
+    )
     assert not any(line.startswith(("vision", "language")) for line in told)
     adapted = (row / "model" / "adapter").is_dir()
     assert adapted == ("stage 2" not in off)
     found = load_file(row / "model" / "base" / "model.safetensors")
-    (start,) = part(run, "base") if "stage 1" in off else [None]  # type: ignore[assignment]  # one or none
-    if start is not None:
+    if "stage 1" in off:
+        (start,) = part(run, "base")
         assert_same(load_file(start / "model" / "model.safetensors"), found)
     facts = json.loads((row / "run.json").read_text())
     assert ("reports" in facts["seconds"]) == ("stage 1" not in off)
@@ -185,7 +181,13 @@ def test_the_published_size_goes_the_same_way_on_a_tiny_base(recipe: Path) -> No
     folder = recipe.parent
     base = write_family("joined_llava", folder / "base")
     data = folder / "data"
-    keys = [f"data.folder={data}", f"base.id={base}", "base.picture=null", "base.dtype=float32", "machine={device: cpu}"]
+    keys = [
+        f"data.folder={data}",
+        f"base.id={base}",
+        "base.picture=null",
+        "base.dtype=float32",
+        "machine={device: cpu}",
+    ]
     keys += [f"caption.data=[{{folder: {data}, text: caption}}, {{folder: {data}}}]", "caption.epochs=1"]
     keys += ["grounding.epochs=1", "grounding.least_side=0.6", "validation_studies=2", "threads=1"]
     run = train(RECIPES / "pfmvg.yaml", keys, folder / "published", silent)
