@@ -128,4 +128,4 @@ def _shown(value: Any) -> str:
         return str(value)
     if isinstance(value, BaseModel):
         return json.dumps(value.model_dump(mode="json"))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=lambda part: part.model_dump(mode="json"))

@@ -1,7 +1,8 @@
 """PFMVG's tuning: LoRA on the language model and the projection are trained, and nothing else (section 2.2).
 
-A small language model that has read little is trained as a whole instead, in stage 1. The vision encoder is frozen, so its tokens are computed once a picture (``seen``) and the projection is run on them in
-every step (``joined``). The loss is taken on the answer and its end alone.
+A small language model that has read little is trained as a whole instead, in stage 1. The vision encoder is frozen, so
+its tokens are computed once a picture (``seen``) and the projection is run on them in every step (``joined``). The loss
+is taken on the answer and its end alone.
 """
 
 from __future__ import annotations

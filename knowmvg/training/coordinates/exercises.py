@@ -6,8 +6,8 @@ phrase names (its finding and its side).
 * ``report``: a report as an answer to a question of stage 1.
 * ``count``: numbers in order, up or down, in steps of one to five.
 * ``boxes``: a question about a phrase, answered by random boxes in the codec's form.
-* ``find``: a list of findings, each with the numbers of a point, then a question about a phrase; the answer is the extent
-  of the points that stand by the phrase's finding, on its side of the image.
+* ``find``: a list of findings, each with the numbers of a point, then a question about a phrase; the answer is the
+  extent of the points that stand by the phrase's finding, on its side of the image.
 """
 
 from __future__ import annotations

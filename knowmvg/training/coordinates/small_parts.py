@@ -1,4 +1,4 @@
-"""The parts of a PFMVG of CPU size before stage 1, each trained once for all recipes that agree in what it depends on."""
+"""The parts of a PFMVG of CPU size before stage 1, trained once for all recipes that agree in what they depend on."""
 
 from __future__ import annotations
 
