@@ -80,7 +80,9 @@ def measure(recipe_path: Path, recipe: PfmvgRecipe, studies: int, folder: Path) 
         return clock.around(name, plain)(stage)
 
     Stage._take = taken  # type: ignore[method-assign]  # the step of both stages
-    train(recipe_path, [*QUICK, f"data.folder={folder / 'data'}", "caption.epochs=2", "grounding.epochs=2"], folder, print)
+    train(
+        recipe_path, [*QUICK, f"data.folder={folder / 'data'}", "caption.epochs=2", "grounding.epochs=2"], folder, print
+    )
     share = studies / (STUDIES * 0.9)
     parts: dict[str, CosinePart] = {"reports": recipe.caption, "boxes": recipe.grounding}
     steps = {name: round(part.epochs * pairs[name] * share / part.batch) for name, part in parts.items()}
