@@ -7,8 +7,8 @@ given and their number of boxes not, held to the form; then once more as it like
 
 Keys of ``rows.ROW``: ``iou`` and ``dice`` by finding, ``mean`` of the findings and ``weighted`` by their counts, seeds
 averaged, a phrase without a valid box counting 0; ``interval`` of the weighted IoU over patients; ``seeds`` (its value
-of each seed); ``minus_both`` with interval, paired by phrase with the last row; ``valid`` and ``valid_free``, the shares
-of answers that parse, held and not. ``published`` are the rows of the paper, on MS-CXR: not the same task.
+of each seed); ``minus_both`` with interval, paired by phrase with the last row; ``valid`` and ``valid_free``, the
+shares of answers that parse, held and not. ``published`` are the rows of the paper, on MS-CXR: not the same task.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ def measure(recipe_path: Path, recipe: PfmvgRecipe, studies: int, folder: Path) 
         raise SystemExit("expected a recipe with `scratch`")
     write_dataset(folder / "data", studies=STUDIES, seed=0, workers=1, splits=(0.9, 0.05, 0.05))
     clock, plain = Clock(), Stage._take
-    forwards = [(vision.PatchTask, "vision"), (language.WritingTask, "language")]
-    for task, name in forwards:
-        setattr(task, "forward", clock.around(name, task.forward))
+    tasks: list[tuple[Any, str]] = [(vision.PatchTask, "vision"), (language.WritingTask, "language")]
+    for task, name in tasks:
+        task.forward = clock.around(name, task.forward)
     pairs = dict[str, int]()
 
     def taken(stage: Stage) -> Any:

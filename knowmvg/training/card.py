@@ -41,8 +41,8 @@ radiograph and its report go in; the report's diagnostic phrases come out, with 
 ([arXiv 2507.12236](https://arxiv.org/abs/2507.12236)) reads one: a radiograph and the diagnostic phrases of its report
 go in; boxes of the phrases come out. It was trained on images and reports, without boxes.
 """,
-    "coordinates": """A multimodal language model that writes its boxes as text, built and tuned as PFMVG
-([arXiv 2410.23822](https://arxiv.org/abs/2410.23822)) is: a radiograph and a diagnostic phrase go in; the phrase's boxes
+    "coordinates": """A multimodal language model that writes its boxes as text, built and tuned as
+PFMVG ([arXiv 2410.23822](https://arxiv.org/abs/2410.23822)) is: a radiograph and a diagnostic phrase go in; the phrase's boxes
 come out.
 """,
 }
