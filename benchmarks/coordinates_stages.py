@@ -1,8 +1,8 @@
 """The stages of PFMVG apart (its Tables 3 and 4): ``python benchmarks/coordinates_stages.py --json OUT``.
 
 Trains a recipe (``--recipe``) in four rows: without a stage, with stage 2 alone, with stage 1 alone, with both, for
-each of ``--seeds``; a row that was trained before (``--runs``) is not trained again, and all rows share vision encoder
-and language model, those of a seed its stage 1 too. Every row is asked for the phrases of the split ``--split``, phrases
+each of ``--seeds``; a row that was trained before (``--runs``) is not trained again. All rows share vision encoder and
+language model, those of a seed its stage 1 too. Every row is asked for the phrases of the split ``--split``, phrases
 given and their number of boxes not, held to the form; then once more as it likes.
 
 Keys of ``rows.ROW``: ``iou`` and ``dice`` by finding, ``mean`` of the findings and ``weighted`` by their counts, seeds

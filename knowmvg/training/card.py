@@ -42,7 +42,7 @@ radiograph and its report go in; the report's diagnostic phrases come out, with 
 go in; boxes of the phrases come out. It was trained on images and reports, without boxes.
 """,
     "coordinates": """A multimodal language model that writes its boxes as text, built and tuned as
-PFMVG ([arXiv 2410.23822](https://arxiv.org/abs/2410.23822)) is: a radiograph and a diagnostic phrase go in; the phrase's boxes
+PFMVG ([arXiv 2410.23822](https://arxiv.org/abs/2410.23822)) is: a radiograph and a diagnostic phrase go in; its boxes
 come out.
 """,
 }
