@@ -95,6 +95,8 @@ def save_base(model: Any, tokenizer: Any, shown: Any, folder: Path) -> None:
     with quietly():
         for part in (model.half(), tokenizer, shown):
             part.save_pretrained(staging)
+    for path in staging.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes for its owner alone
     staging.rename(folder)
 
 
