@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -30,6 +33,7 @@ from knowmvg.training.coordinates.vision import (
     cell_overlap,
     pixels_of,
     small_tower,
+    state_spread,
 )
 from knowmvg.training.coordinates.workplace import Workplace
 from knowmvg.training.hardware import made_once
@@ -37,6 +41,7 @@ from knowmvg.training.recipe_parts import Schedule
 from knowmvg.training.run_folder import timed, write_json
 from knowmvg.training.trainer import fit
 
+SPREAD = "states.safetensors"  # mean and deviation of the states of patches, beside the tower
 FIRST = 512  # images that the first layer begins with
 HELD_OUT = 2**20  # a seed far from those of training draws
 
@@ -81,11 +86,27 @@ def _join(work: Workplace, folder: Path) -> None:
     model.model.vision_tower.load_state_dict(tower.state_dict())
     model.model.language_model.load_state_dict(llama.model.state_dict())
     model.lm_head.load_state_dict(llama.lm_head.state_dict())
+    _even(model, load_file(vision_folder(work) / "tower" / SPREAD))
     square = {"height": side, "width": side}
     shown = CLIPImageProcessorPil(
         size=square, crop_size=square, do_resize=False, image_mean=[MEAN] * 3, image_std=[DEVIATION] * 3
     )
     save_base(model, tokenizer, shown, folder / "model")
+
+
+@torch.no_grad()
+def _even(model: JoinedLlavaForConditionalGeneration, spread: Mapping[str, Tensor]) -> None:
+    """Draw the projection so that image tokens begin as words do: about zero, and no longer than they.
+
+    Drawn as other layers are, image tokens would be forty times as long as words, most of it common to all of them, and
+    what the language model's blocks add to them would be lost in it.
+    """
+    linear = model.model.multi_modal_projector.linear
+    joined = model.config.joined_tokens
+    mean, deviation = (spread[name].float().repeat(joined) for name in ("mean", "deviation"))
+    length = model.get_input_embeddings().weight.float().std()
+    linear.weight.copy_(torch.randn(linear.weight.shape) * length / linear.in_features**0.5 / deviation.clamp_min(1e-6))
+    linear.bias.copy_(-linear.weight @ mean)
 
 
 def save_base(model: Any, tokenizer: Any, shown: Any, folder: Path) -> None:
@@ -133,6 +154,7 @@ def _train_vision(work: Workplace, folder: Path) -> None:
             report=work.report,
             machine=recipe.machine.shared(),
         )
+        spread = state_spread(task, images)
         held_out = MaskedImages(folder, classes, part, slice(len(train), None))
         task._images = [held_out]
         overlap = cell_overlap(task, held_out)
@@ -140,6 +162,7 @@ def _train_vision(work: Workplace, folder: Path) -> None:
     work.report("vision: overlap of cells  " + "  ".join(f"{name} {value:.2f}" for name, value in overlap.items()))
     with quietly():
         task.tower.half().save_pretrained(folder / "tower.partial")
+    save_file(spread, folder / "tower.partial" / SPREAD)
     (folder / "tower.partial").rename(folder / "tower")
     for name in ("canvases.npy", "masks.npy"):
         (folder / name).unlink()

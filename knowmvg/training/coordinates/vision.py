@@ -120,6 +120,21 @@ def _missed(drawn: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
+def state_spread(task: PatchTask, images: MaskedImages, most: int = 256) -> dict[str, Tensor]:
+    """``mean`` and ``deviation`` ``[C]`` of the patches' states, by which a projection of them can begin even."""
+    task.eval()
+    device, rows = task.cells.weight.device, np.arange(min(most, len(images)))
+    states = [
+        task.tower(pixel_values=pixels_of(images.canvases(rows[start : start + 16])).to(device)).last_hidden_state[
+            :, 1:
+        ]
+        for start in range(0, len(rows), 16)
+    ]
+    found = torch.cat(states).flatten(0, 1).float().cpu()
+    return {"mean": found.mean(dim=0), "deviation": found.std(dim=0)}
+
+
+@torch.inference_mode()
 def cell_overlap(task: PatchTask, images: MaskedImages, most: int = 256) -> dict[str, float]:
     """Mean overlap (IoU) of the cells that are told with those that show a class, over the images that show it."""
     task.eval()
