@@ -10,13 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_pfmvg import TINY, write
 
+from knowmvg.core.boxtext.views import Fit
 from knowmvg.core.errors import RecipeError
 from knowmvg.core.grounder import Query
+from knowmvg.grounders.backbones.record import BackbonePart
+from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.coordinates.load import load_speaker
 from knowmvg.grounders.store import load_grounder
 from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
@@ -101,6 +106,17 @@ def test_each_stage_changes_what_it_should_and_nothing_else(run: Path) -> None:
     assert all(float(value.abs().max()) > 0 for value in adapter.values())
     projection = load_file(run / "model" / "projection.safetensors")
     assert not torch.equal(projection["linear.weight"], base["model.multi_modal_projector.linear.weight"].float())
+
+
+def test_image_tokens_begin_about_zero_and_as_long_as_words(run: Path, recipe: Path) -> None:
+    (folder,) = part(run, "base")
+    speaker, _ = load_speaker(BackbonePart(id=str(folder / "model"), dtype="float32", lora=None))
+    data = recipe.parent / "data"
+    shown = [on_canvas(load_study(data, row).image, 64, Fit.SQUASH)[0] for row in read_rows(data, "train")]
+    tokens = speaker.look(np.stack(shown))
+    words = speaker.loaded.vlm.model.get_input_embeddings().weight.std()
+    assert float(tokens.std() / words) == pytest.approx(1, abs=0.5)
+    assert float(tokens.mean(dim=(0, 1)).square().mean().sqrt() / words) < 0.3
 
 
 class Killed(Exception):
