@@ -79,7 +79,8 @@ def measure(recipe_path: Path, recipe: PfmvgRecipe, studies: int, folder: Path) 
         pairs[name] = stage.items
         return clock.around(name, plain)(stage)
 
-    Stage._take = taken  # type: ignore[method-assign]  # the step of both stages
+    both: Any = Stage
+    both._take = taken
     train(
         recipe_path, [*QUICK, f"data.folder={folder / 'data'}", "caption.epochs=2", "grounding.epochs=2"], folder, print
     )
