@@ -46,6 +46,7 @@ def validate(
     0; ``shuffled`` the same where each answer is held against the boxes of another study's phrase about the same
     finding, which is what knowing the findings' usual places is worth; ``valid`` the share of answers that parse.
     """
+    loaded.vlm.eval()  # a stage that is validated on its way has dropout
     grounder = CoordinateGrounder(TrainingSpeaker(loaded, projection=True), config, "validation")
     overlaps, valid, answered = list[float](), list[bool](), dict[str | None, list[_Placed]]()
     for start in range(0, len(rows), grounder.batch_size):

@@ -21,11 +21,14 @@ from knowmvg.core.errors import RecipeError
 from knowmvg.core.grounder import Query
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.coordinates.load import load_speaker
+from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.store import load_grounder
 from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.coordinates import stage
+from knowmvg.training.coordinates.validation import validate
 from knowmvg.training.recipe import read_recipe
 from knowmvg.training.run import train
 from knowmvg.training.trainer import Stopped
@@ -117,6 +120,17 @@ def test_image_tokens_begin_about_zero_and_as_long_as_words(run: Path, recipe: P
     words = speaker.loaded.vlm.model.get_input_embeddings().weight.std()
     assert float(tokens.std() / words) == pytest.approx(1, abs=0.5)
     assert float(tokens.mean(dim=(0, 1)).square().mean().sqrt() / words) < 0.3
+
+
+def test_what_was_validated_on_the_way_is_what_is_saved(run: Path, recipe: Path) -> None:
+    """The figures of the saved model, asked anew, are those that its state was chosen by: no dropout was in them."""
+    grounder = load_grounder(run / "model", "cpu")
+    assert isinstance(grounder, CoordinateGrounder)
+    assert isinstance(grounder.speaker, BackboneSpeaker)
+    data = recipe.parent / "data"
+    again = validate(grounder.speaker.loaded, grounder.config, data, list(read_rows(data, "val"))[:3])
+    facts = json.loads((run / "run.json").read_text())["validation"]
+    assert {name: round(value, 4) for name, value in again.items()} == {name: facts[name] for name in again}
 
 
 class Killed(Exception):
