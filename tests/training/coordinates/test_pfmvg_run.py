@@ -127,8 +127,10 @@ def test_what_was_validated_on_the_way_is_what_is_saved(run: Path, recipe: Path)
     grounder = load_grounder(run / "model", "cpu")
     assert isinstance(grounder, CoordinateGrounder)
     assert isinstance(grounder.speaker, BackboneSpeaker)
-    data = recipe.parent / "data"
+    data, vlm = recipe.parent / "data", grounder.speaker.loaded.vlm
+    vlm.train()  # as a stage has it between two steps
     again = validate(grounder.speaker.loaded, grounder.config, data, list(read_rows(data, "val"))[:3])
+    assert not any(module.training for module in vlm.modules())
     facts = json.loads((run / "run.json").read_text())["validation"]
     assert {name: round(value, 4) for name, value in again.items()} == {name: facts[name] for name in again}
 

@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
     "scratch": {
         "vision": {"side": 64, "patch": 8, "cells": 2, "width": 16, "layers": 1, "schedule": SCHEDULE},
         "language": {"width": 32, "layers": 1, "vocabulary": 400, "schedule": SCHEDULE},
-        "lora": {"r": 4, "alpha": 4},
+        "lora": {"r": 4, "alpha": 64, "dropout": 0.5},
     },
     "caption": {"epochs": 1, "batch": 4, "lr": 1e-3, "last_lr": 1e-4},
     "grounding": {"epochs": 1, "batch": 4, "lr": 1e-2, "last_lr": 1e-3, "checkpoint": 2, "validate": 3},
