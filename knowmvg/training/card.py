@@ -29,6 +29,9 @@ STAGES = {
     "images": "reading images",
     "autoencoder": "image autoencoder",
     "latents": "caching latents",
+    "vision": "vision encoder",
+    "reports": "stage 1, reports",
+    "boxes": "stage 2, boxes",
 }
 INTRODUCTIONS = {
     "prompted": """A model of [knowmvg](https://arxiv.org/abs/2604.01915) (KnowMVG rebuilt at laptop size): a chest
@@ -37,6 +40,10 @@ radiograph and its report go in; the report's diagnostic phrases come out, with 
     "diffusion": """A latent diffusion model of chest radiographs that is read as Generate to Ground
 ([arXiv 2507.12236](https://arxiv.org/abs/2507.12236)) reads one: a radiograph and the diagnostic phrases of its report
 go in; boxes of the phrases come out. It was trained on images and reports, without boxes.
+""",
+    "coordinates": """A multimodal language model that writes its boxes as text, built and tuned as
+PFMVG ([arXiv 2410.23822](https://arxiv.org/abs/2410.23822)) is: a radiograph and a diagnostic phrase go in; its boxes
+come out.
 """,
 }
 USE = f"""**{DISCLAIMER}**

@@ -15,12 +15,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.recipe_file import read_values
 from knowmvg.training.recipe_parts import RunPart
 
-SYSTEMS: dict[str, type[RunPart]] = {"prompted": Recipe, "diffusion": DiffusionRecipe}
+SYSTEMS: dict[str, type[RunPart]] = {
+    "prompted": Recipe,
+    "diffusion": DiffusionRecipe,
+    "coordinates": PfmvgRecipe,
+}
 """The recipe of each grounding system, by what its key `system` says."""
 
 R = TypeVar("R", bound=RunPart)

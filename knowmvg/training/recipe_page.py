@@ -39,6 +39,7 @@ depend on, and shared under `runs/parts`. Keys that are marked **required** have
 HEADINGS = {
     "prompted": "KnowMVG, its ablation rows and LISA; `system` may be left out.",
     "diffusion": "Generate to Ground and its relatives: [diffusion.md](diffusion.md#training).",
+    "coordinates": "PFMVG, and chat models that write boxes as text: [coordinates.md](coordinates.md#training).",
 }
 
 
@@ -127,4 +128,4 @@ def _shown(value: Any) -> str:
         return str(value)
     if isinstance(value, BaseModel):
         return json.dumps(value.model_dump(mode="json"))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=lambda part: part.model_dump(mode="json"))

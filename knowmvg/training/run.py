@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.hardware import described, processes
 from knowmvg.training.prompted.recipe import Recipe
@@ -44,6 +45,10 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
             from knowmvg.training.diffusion.run import train_diffusion  # diffusers takes seconds to import
 
             train_diffusion(recipe, folder, runs / "parts", report)
+        elif isinstance(recipe, PfmvgRecipe):
+            from knowmvg.training.coordinates.run import train_coordinates
+
+            train_coordinates(recipe, folder, runs / "parts", report)
         else:
             assert isinstance(recipe, Recipe)  # the other system
             train_prompted(recipe, folder, runs / "parts", report)

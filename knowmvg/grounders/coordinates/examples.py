@@ -7,7 +7,7 @@ from random import Random
 
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.frames import Frame
-from knowmvg.core.records import Study
+from knowmvg.core.records import LabelledPhrase, Study
 from knowmvg.grounders.coordinates.instructions import Pools, caption_text, lowered
 
 
@@ -30,17 +30,23 @@ def refer_pairs(study: Study, codec: BoxCodec, frame: Frame, pools: Pools, rando
         pools: of instructions.
         random: draws the instruction; without it, the one that is asked in use.
     """
-    pairs = []
-    for label in study.labels:
-        if not label.phrase.assertion.placed or not len(label.boxes):
-            continue
-        written = codec.encode(label.boxes, frame, lowered(label.phrase.text))
-        if written.unseen < len(label.boxes):
-            pairs.append(Pair(pools.refer_question(label.phrase.text, random), written.text))
-    return pairs
+    pairs = (refer_pair(label, codec, frame, pools, random) for label in study.labels)
+    return [pair for pair in pairs if pair is not None]
 
 
-def caption_pair(study: Study, pools: Pools, random: Random, *, report: bool, most_words: int) -> Pair | None:
-    """Stage 1: a random instruction and the study's text, cut as published; ``None`` for one without words."""
-    answer = caption_text(study.report, most_words)
+def refer_pair(
+    label: LabelledPhrase, codec: BoxCodec, frame: Frame, pools: Pools, random: Random | None = None
+) -> Pair | None:
+    """The pair of one phrase, or ``None`` where it is not placed or the model sees none of its boxes."""
+    if not label.phrase.assertion.placed or not len(label.boxes):
+        return None
+    written = codec.encode(label.boxes, frame, lowered(label.phrase.text))
+    if written.unseen == len(label.boxes):
+        return None
+    return Pair(pools.refer_question(label.phrase.text, random), written.text)
+
+
+def caption_pair(text: str, pools: Pools, random: Random, *, report: bool, most_words: int) -> Pair | None:
+    """Stage 1: a random instruction and a study's text, cut as published; ``None`` for one without words."""
+    answer = caption_text(text, most_words)
     return Pair(pools.caption_question(random, report=report), answer) if answer else None

@@ -1,7 +1,7 @@
 """One stage of PFMVG: AdamW along half a cosine on adapters and projection, over pairs of a question and its answer.
 
 A stage can stop after any step and go on from its state as if it had not (``state`` and ``restore``); the order of the
-pairs of an epoch hangs on seed and epoch alone.
+pairs of an epoch hangs on seed and epoch alone. Where lengths are told, pairs of about one length share a batch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from torch.nn.utils import clip_grad_norm_
 from knowmvg.grounders.backbones.load import SpeakingBackbone
 from knowmvg.grounders.coordinates.tuning import AnswerBatch, answer_loss, unfreeze
 from knowmvg.training.coordinates.recipe import CosinePart
+
+ALIKE = 16  # batches among whose items those of one length are put together
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Stage:
         items: how many items an epoch has.
         batch_of: makes the batch of some items, by their numbers; the second argument is the source of chance.
         projection: whether the projection is trained too.
+        language: whether the whole language model is trained too, for one that has read little.
         seed: of order and chance.
+        lengths: of the items, in any unit; without, batches are drawn without regard to length.
 
     Raises ``ValueError`` for no items, and where anything but adapters and projection would be trained.
     """
@@ -50,15 +54,19 @@ class Stage:
         batch_of: Callable[[Sequence[int], Random], AnswerBatch],
         *,
         projection: bool = True,
+        language: bool = False,
         seed: int = 0,
+        lengths: Sequence[int] | None = None,
     ) -> None:
         if items < 1:
             raise ValueError("expected items to learn from, got none")
         self.loaded, self.part, self.items, self.seed = loaded, part, items, seed
+        self.lengths = lengths
+        self._epoch: tuple[int, list[list[int]]] = (-1, [])
         self.steps = part.epochs * -(-items // part.batch)
         self.step = 0
         self._batch_of = batch_of
-        self.parameters = unfreeze(loaded.vlm, projection=projection)
+        self.parameters = unfreeze(loaded.vlm, projection=projection, language=language)
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=part.lr, weight_decay=part.weight_decay)
 
     def run(self, most: int | None = None) -> Iterator[Progress]:
@@ -93,6 +101,8 @@ class Stage:
         batch = self._batch_of(self._chosen(), Random(f"{self.seed} {self.step}"))
         self.loaded.vlm.train()
         loss = answer_loss(self.loaded.vlm, batch)
+        if not bool(torch.isfinite(loss)):
+            raise FloatingPointError(f"the loss of step {self.step} is not finite")
         self.optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.parameters.values(), self.part.clip)
@@ -102,8 +112,22 @@ class Stage:
 
     def _chosen(self) -> list[int]:
         """The items of the present step."""
-        each = -(-self.items // self.part.batch)
-        epoch, place = divmod(self.step, each)
-        order = list(range(self.items))
-        Random(f"{self.seed} {epoch} order").shuffle(order)
-        return order[place * self.part.batch : (place + 1) * self.part.batch]
+        epoch, place = divmod(self.step, -(-self.items // self.part.batch))
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, self._batches(epoch))
+        return self._epoch[1][place]
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch: every item once."""
+        size, order = self.part.batch, list(range(self.items))
+        random = Random(f"{self.seed} {epoch} order")
+        random.shuffle(order)
+        lengths = self.lengths
+        if lengths is not None:
+            reach = size * ALIKE
+            parts = (order[start : start + reach] for start in range(0, self.items, reach))
+            order = [item for part in parts for item in sorted(part, key=lambda item: lengths[item])]
+        batches = [order[start : start + size] for start in range(0, self.items, size)]
+        if lengths is not None:
+            random.shuffle(batches)
+        return batches

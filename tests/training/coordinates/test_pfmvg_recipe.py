@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -11,29 +12,37 @@ from hypothesis import strategies as st
 
 from knowmvg.core.boxtext.codec import PFMVG
 from knowmvg.training.coordinates.crops import random_crop
-from knowmvg.training.coordinates.recipe import CosinePart, PfmvgRecipe
+from knowmvg.training.coordinates.recipe import CaptionStage, CosinePart, GroundingStage, PfmvgRecipe
+from knowmvg.training.coordinates.sizes import ScratchPart
+from knowmvg.training.recipe import read_recipe_of
+
+RECIPES = Path(__file__).parents[3] / "recipes"
 
 
 def test_values_of_the_paper():
-    recipe = PfmvgRecipe()
+    recipe = read_recipe_of(PfmvgRecipe, RECIPES / "pfmvg.yaml")
     one, two = recipe.caption, recipe.grounding
     assert (one.epochs, one.batch, one.lr, one.last_lr, one.weight_decay) == (3, 2, 1e-4, 8e-5, 0.05)
     assert (two.epochs, two.batch, two.lr, two.last_lr) == (50, 4, 3e-5, 1e-5)
     lora = recipe.base.lora
     assert (lora.r, lora.alpha, lora.dropout, lora.targets) == (64, 16, 0.05, ("q_proj", "v_proj"))
-    assert (recipe.side, recipe.codec, recipe.projection) == (448, PFMVG, True)
+    assert (recipe.base.picture, recipe.codec, recipe.projection) == (448, PFMVG, True)
+    assert (recipe.caption, recipe.grounding) == (CaptionStage(data=one.data), GroundingStage())  # the defaults too
 
 
 def test_a_recipe_comes_back_from_json_and_refuses_what_it_does_not_know():
-    recipe = PfmvgRecipe(name="x")
-    assert PfmvgRecipe.model_validate_json(recipe.model_dump_json()) == recipe
-    for wrong in (
-        {"flip": True},
-        {"grounding": {"lr": 1e-5, "last_lr": 1e-4}},
-        {"projection": False, "base": {"id": "b", "lora": None}},
+    recipe = PfmvgRecipe(system="coordinates", name="x", scratch=ScratchPart())
+    assert PfmvgRecipe.model_validate_json(recipe.model_dump_json(by_alias=True)) == recipe
+    assert recipe.scratch.lora.model_dump() == {"r": 64, "alpha": 16, "dropout": 0.05, "targets": ("q_proj", "v_proj")}
+    for wrong, said in (
+        ({"flip": True}, "Extra"),
+        ({"grounding": {"lr": 1e-5, "last_lr": 1e-4}}, "falls"),
+        ({"scratch": None, "projection": False, "base": {"id": "b", "lora": None}}, "neither"),
+        ({"base": {"id": "b"}}, "one of base and scratch"),
+        ({"caption": {"data": []}}, "at least 1"),
     ):
-        with pytest.raises(ValueError, match=r"Extra|falls|neither"):
-            PfmvgRecipe.model_validate(wrong)
+        with pytest.raises(ValueError, match=said):
+            PfmvgRecipe.model_validate(recipe.model_dump(by_alias=True) | wrong)
 
 
 def test_the_rate_falls_along_half_a_cosine():

@@ -71,10 +71,10 @@ def test_pairs_say_what_the_labels_say():
     crop = Frame((100, 100), (56, 56), (1.12, 1.12), (-56, -56))  # the lower right quarter
     (shown,) = [pair for pair in refer_pairs(STUDY, PFMVG, crop, pools()) if "effusion" in pair.question]
     assert shown.answer == "{<0><20><80><90>}"
-    caption = caption_pair(STUDY, pools(), Random(0), report=True, most_words=3)
+    caption = caption_pair(STUDY.report, pools(), Random(0), report=True, most_words=3)
     assert caption.question.startswith("[caption] ")
     assert caption.answer == "small left effusion"
-    assert caption_pair(Study(STUDY.image, "..."), pools(), Random(0), report=False, most_words=3) is None
+    assert caption_pair("...", pools(), Random(0), report=False, most_words=3) is None
 
 
 def test_a_stage_learns_and_ends(folder):
