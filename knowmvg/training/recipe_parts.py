@@ -58,6 +58,14 @@ class Schedule(Part):
     """batches whose gradients make one step, of all processes together; in `train` a multiple of their number"""
 
 
+class LastSchedule(Schedule):
+    """Length and pace of `train`, the stage that a run has for itself: keys of every schedule, and this one."""
+
+    beta2: float = Field(default=0.98, gt=0, lt=1)
+    """decay of AdamW's running mean of squared gradients; that of the gradients is 0.9. Shared parts are made with
+    0.98, so that runs share them whatever this says"""
+
+
 class MachinePart(Part):
     """What a run is computed on (docs/training.md); what it learns is the same but for rounding."""
 

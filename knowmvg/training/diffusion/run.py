@@ -146,7 +146,7 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
         best="fit",
         machine=recipe.machine,
         after_step=task.mean.update,
-        beta2=0.999,
+        beta2=recipe.train.beta2,
     )
     task.eval()
     figures = validate(task, checked)
