@@ -39,6 +39,7 @@ from knowmvg.training.run_folder import common_facts, seconds_of, timed, write_j
 from knowmvg.training.studies import Report
 from knowmvg.training.trainer import fit
 
+IMAGES = 16  # that become latents at once; of 512 pixels they take the VAE about 9 GB
 VALIDATION_SEED = 2**20  # far from the seeds of training draws
 
 
@@ -111,10 +112,9 @@ def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]
         images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side, recipe.read.fit)
     folder = work.folder("diffusion-latents", *depends)
     with timed(folder, "latents"):
-        path = folder / "latents.npy"
-        return cache_latents(
-            path, [row.id for row in work.rows], images, parts.latents, work.device, work.report
-        ), folder
+        path, ids = folder / "latents.npy", [row.id for row in work.rows]
+        batch = recipe.machine.cache_batch or IMAGES
+        return cache_latents(path, ids, images, parts.latents, work.device, work.report, batch), folder
 
 
 def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder: Path) -> dict[str, float]:

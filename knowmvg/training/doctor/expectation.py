@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from knowmvg.training.doctor.finding import Finding, Level
-from knowmvg.training.doctor.software import GIB, free_disk, free_memory
+from knowmvg.training.doctor.software import GIB, free_disk
 from knowmvg.training.doctor.trial_result import Trial
+from knowmvg.training.hardware import device_of
+from knowmvg.training.memory import free_memory
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.workplace import Workplace
 
@@ -35,7 +37,8 @@ def look_at_trial(trial: Trial) -> Iterator[Finding]:
 
 def look_at_cost(trial: Trial, work: Workplace) -> Iterator[Finding]:
     """Memory, minutes and disk against what this machine has."""
-    memory, free = max(stage.memory for stage in trial.stages), free_memory()
+    memory = max(stage.memory for stage in trial.stages)
+    free = free_memory(device_of(work.recipe.machine))
     most = max(trial.stages, key=lambda stage: stage.memory).name
     said = f"{size(memory)} at its highest ({most}), beside the programme itself; {size(free)} are free"
     if memory > ROOM * free:

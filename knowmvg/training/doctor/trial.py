@@ -23,11 +23,11 @@ from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.segmenters.load import LoadedSam
 from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
-from knowmvg.training.doctor.memory import BatchSize, Growth, highest_memory
-from knowmvg.training.doctor.software import free_memory
+from knowmvg.training.doctor.growth import BatchSize, Growth
 from knowmvg.training.doctor.training_step import TrainingStep
 from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
 from knowmvg.training.hardware import device_of
+from knowmvg.training.memory import free_memory, highest_memory
 from knowmvg.training.prompted.frozen_parts import (
     blank_segmenter,
     classes_of,
@@ -158,7 +158,7 @@ def _tried(
     largest = max(map(_size, drawn), key=growth.of)
     held = sum(part.stored for part in parts.values()) + step.kept
     memory = held + max(growth.of(largest), updating)
-    fits = memory < free_memory()
+    fits = memory < free_memory(device)
     seconds = _mean_seconds(step, task, drawn[0] if fits else probes[0], recipe) * (1 if fits else recipe.train.batch)
     return Trial(
         parts=parts,

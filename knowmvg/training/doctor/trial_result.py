@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knowmvg.training.doctor.memory import BatchSize, Growth
+from knowmvg.training.doctor.growth import BatchSize, Growth
 
 
 @dataclass(frozen=True, slots=True)
