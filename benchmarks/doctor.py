@@ -2,8 +2,8 @@
 
 The run is a whole one of few steps, from simulated studies to a model folder. Its memory is read off torch's own
 profiler, which sees every allocation and knows nothing of the doctor's counting. `--json OUT` writes
-`memory_estimate_error` (the greater of the two sizes' errors, as a share) beside the bytes of both. It is a part of what
-`benchmarks/training.py` measures, for whoever wants it alone.
+`memory_estimate_error` (the greater of the two sizes' errors, as a share) beside the bytes of both. It is a part
+of what `benchmarks/training.py` measures, for whoever wants it alone.
 
     python benchmarks/doctor.py --json OUT
 """

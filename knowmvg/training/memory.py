@@ -67,7 +67,7 @@ def highest_memory(work: Callable[[], object], device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that work on a device can have: of the GPU, what torch holds and does not use included, or of the machine."""
+    """Bytes that work can have: of the GPU, what torch holds and does not use included, or of the machine."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -85,8 +85,8 @@ class MachinePart(Part):
     """folder of frozen features, which any number of runs share; null is `frozen` among the parts of the runs"""
 
     cache_batch: int = Field(default=0, ge=0)
-    """images that are encoded at once for it; 0 takes what 70 % of the free memory holds, 16 at most. A diffusion model's
-    latents: 0 takes 16"""
+    """images that are encoded at once for it; 0 takes what 70 % of the free memory holds, 16 at most. For the latents
+    of a diffusion model 0 takes 16"""
 
     def shared(self) -> MachinePart:
         """The machine as shared parts are made on it: the same weights, whatever run makes them."""
