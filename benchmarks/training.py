@@ -5,8 +5,8 @@
 ``cached_step_speedup``: one training step of KnowMVG (knowledge prompts, global-local attention, the box decoder of
 SAM's size, the CPU-size language model) is timed twice, from reading the study to the optimizer's step: with image
 features read from the cache on disk, and with SAM ViT-B run on the 1024-pixel canvas in each step, as augmentation
-needs it. Everything else is the same; the SAM has the real class and size with random weights, loaded from a folder as a
-published one is. One thread, one study a step; the two kinds of step alternate, and their medians are compared.
+needs it. Everything else is the same; the SAM has the real class and size with random weights, loaded from a folder as
+a published one is. One thread, one study a step; the two kinds of step alternate, and their medians are compared.
 
 ``memory_estimate_error``: how far the doctor's estimate is from the memory of a whole run, as a share, the greater of
 two sizes (benchmarks/doctor.py); ``memory_estimate`` has the bytes.

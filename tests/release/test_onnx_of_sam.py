@@ -1,4 +1,4 @@
-"""SAM's image encoder, of the real class, as an ONNX graph: what it gives without torch, and weights beside the graph."""
+"""SAM's image encoder, of the real class, as an ONNX graph: what it gives without torch, weights beside the graph."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ def test_the_graph_gives_what_the_encoder_gives(
     (tmp_path / "out").mkdir()
     difference = onnx_export._write("image_encoder", part, tmp_path / "out", onnx_export.OPSET)
     assert difference < 1e-4  # of single precision: what is half precision in torch is not in the graph
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["image_encoder.onnx", "image_encoder.onnx.data"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "image_encoder.onnx",
+        "image_encoder.onnx.data",
+    ]
     onnx.checker.check_model(str(tmp_path / "out" / "image_encoder.onnx"))
     canvas = torch.rand(3, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     session = InferenceSession(tmp_path / "out" / "image_encoder.onnx", providers=["CPUExecutionProvider"])

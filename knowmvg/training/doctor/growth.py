@@ -10,7 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """What the memory of a batch goes by: padded tokens, those of texts without an image included, and boxes."""
+    """What the memory of a batch goes by: padded tokens, those of texts without an image included, and boxes.
+
+    Of a diffusion model's batch its images are counted in the place of tokens, and no boxes.
+    """
 
     tokens: int
     boxes: int
