@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from knowmvg.training.memory import free_memory, highest_memory
 from knowmvg.training.studies import TrainingStudies
 
 SAMPLE = 8  # training studies whose images and captions are drawn
-DRAWS = 8  # batches that are drawn from them, to find a large one
+SAFE = 3  # times what half the batch took must be free, for a batch to be tried
 
 
 def try_out_diffusion(work: Workplace) -> Trial:
@@ -129,14 +129,12 @@ def _tried(
         batches = DrawnLatents(studies, latents, caption, recipe.noise, recipe.seed, count, batch)
         return [_on(device, task.collate([batches[i]])) for i in range(count)]
 
-    probes = [*drawn(1, 2), *drawn(2, 2)]
-    loss = step.gradients(probes[-1])
+    (two,) = drawn(2, 1)
+    loss = step.gradients(two)
     trained = {name: p for name, p in task.unet.named_parameters() if p.requires_grad}
     taught = {_part(name) for name, p in trained.items() if p.grad is not None}
     broken = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
     step.update()  # the optimizer's own numbers are made in it
-    sizes = [BatchSize(len(batch["captions"]), 0) for batch in probes]
-    growth = Growth.fitted(sizes, [highest_memory(partial(step.gradients, batch), device) for batch in probes])
     updating = sum(4 * p.numel() for p in step.trained) + highest_memory(step.update, device)
     parts = {
         "unet": size_of(task.unet),
@@ -144,10 +142,11 @@ def _tried(
         "vae": _frozen(model.latents),
         "running mean": size_of(task.mean),
     }
-    largest = BatchSize(recipe.train.batch, 0)
-    memory = sum(part.stored for part in parts.values()) + step.kept + max(growth.of(largest), updating)
+    largest, held = BatchSize(recipe.train.batch, 0), sum(part.stored for part in parts.values()) + step.kept
+    growth = _growth(lambda batch: step.gradients(drawn(batch, 1)[0]), recipe.train.batch, device)
+    memory = held + max(growth.of(largest), updating)
     fits = memory < free_memory(device)
-    timed, times = (drawn(recipe.train.batch, 1)[0], 1) if fits else (probes[-1], recipe.train.batch / 2)
+    timed, times = (drawn(recipe.train.batch, 1)[0], 1) if fits else (two, recipe.train.batch / 2)
     started = time.perf_counter()
     step(timed)
     task.mean.update()
@@ -167,6 +166,20 @@ def _tried(
         broken=broken,
         left_out=0,
     )
+
+
+def _growth(gradients: Callable[[int], object], batch: int, device: torch.device) -> Growth:
+    """Memory by the number of images, of doubled numbers up to the batch as far as the next should fit: the last two.
+
+    A small batch does not tell: what its activations take is less than the gradients, which come when those are gone.
+    """
+    tried = list[tuple[int, int]]()
+    for images in [*(2**k for k in range(batch.bit_length()) if 2**k < batch), batch]:
+        if tried and SAFE * tried[-1][1] > free_memory(device):
+            break
+        tried.append((images, highest_memory(partial(gradients, images), device)))
+    last = tried[-2:]
+    return Growth.fitted([BatchSize(images, 0) for images, _ in last], [taken for _, taken in last])
 
 
 def _on(device: torch.device, batch: Mapping[str, Any]) -> dict[str, Any]:
