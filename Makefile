@@ -63,7 +63,6 @@ figures: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/readers.py --json results/readers.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/near_images.py --data data/phantom --json results/near_images.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py --json results/training.json
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/doctor.py --json results/doctor.json
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coordinates.py --json results/coordinates.json
 	$(BIN)/python benchmarks/readme_figures.py
 

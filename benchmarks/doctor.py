@@ -2,7 +2,8 @@
 
 The run is a whole one of few steps, from simulated studies to a model folder. Its memory is read off torch's own
 profiler, which sees every allocation and knows nothing of the doctor's counting. `--json OUT` writes
-`memory_estimate_error` (the greater of the two sizes' errors, as a share) beside the bytes of both.
+`memory_estimate_error` (the greater of the two sizes' errors, as a share) beside the bytes of both. It is a part
+of what `benchmarks/training.py` measures, for whoever wants it alone.
 
     python benchmarks/doctor.py --json OUT
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -39,6 +42,8 @@ TINY = [
     "language.image_tokens=2",
     "train.batch=4",
 ]
+SIZES = {"tiny": TINY, "cpu_size": []}
+RECIPE, STUDIES = Path(__file__).parents[1] / "recipes" / "demo.yaml", 160
 
 
 def measured(recipe: Path, overrides: list[str], runs: Path) -> int:
@@ -62,21 +67,26 @@ def compared(recipe: Path, overrides: list[str], folder: Path) -> dict[str, floa
     return {"estimate": estimate, "measured": found, "error": round(abs(estimate - found) / found, 4)}
 
 
+def memory_estimate(recipe: Path, studies: int, sizes: Mapping[str, list[str]] = SIZES) -> dict[str, Any]:
+    """The comparison at each size, a list of overrides, and the greatest error of all."""
+    torch.manual_seed(0)
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
+        for name, more in sizes.items():
+            place = Path(folder) / name
+            keys = [*FEW, *more, f"data.folder={place / 'data'}", f"data.studies={studies}"]
+            found[name] = compared(recipe, keys, place)
+    return {"memory_estimate_error": max(each["error"] for each in found.values()), "memory_estimate": found}
+
+
 def main() -> None:
     """Run the comparison at two sizes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/demo.yaml"), help="a CPU-size recipe")
-    parser.add_argument("--studies", type=int, default=160, help="studies to simulate")
+    parser.add_argument("--recipe", type=Path, default=RECIPE, help="a CPU-size recipe")
+    parser.add_argument("--studies", type=int, default=STUDIES, help="studies to simulate")
     parser.add_argument("--json", type=Path, help="file for the result")
     options = parser.parse_args()
-    torch.manual_seed(0)
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, more in (("tiny", TINY), ("cpu_size", [])):
-            place = Path(folder) / name
-            keys = [*FEW, *more, f"data.folder={place / 'data'}", f"data.studies={options.studies}"]
-            results[name] = compared(options.recipe, keys, place)
-    values = {"memory_estimate_error": max(result["error"] for result in results.values()), **results}
+    values = memory_estimate(options.recipe, options.studies)
     text = json.dumps(values, indent=2)
     print(text)
     if options.json:

@@ -1,12 +1,15 @@
-"""What training gains from the feature cache.
+"""What training gains from the feature cache, and how near `knowmvg doctor` comes to the memory that it takes.
 
     python benchmarks/training.py --json out.json
 
-One training step of KnowMVG (knowledge prompts, global-local attention, the box decoder of SAM's size, the CPU-size
-language model) is timed twice, from reading the study to the optimizer's step: with image features read from the cache
-on disk, and with SAM ViT-B run on the 1024-pixel canvas in each step, as augmentation needs it. Everything else is the
-same; the SAM has the real class and size with random weights, loaded from a folder as a published one is. One thread,
-one study a step; the two kinds of step alternate, and their medians are compared.
+``cached_step_speedup``: one training step of KnowMVG (knowledge prompts, global-local attention, the box decoder of
+SAM's size, the CPU-size language model) is timed twice, from reading the study to the optimizer's step: with image
+features read from the cache on disk, and with SAM ViT-B run on the 1024-pixel canvas in each step, as augmentation
+needs it. Everything else is the same; the SAM has the real class and size with random weights, loaded from a folder as
+a published one is. One thread, one study a step; the two kinds of step alternate, and their medians are compared.
+
+``memory_estimate_error``: how far the doctor's estimate is from the memory of a whole run, as a share, the greater of
+two sizes (benchmarks/doctor.py); ``memory_estimate`` has the bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from doctor import RECIPE, SIZES, STUDIES, memory_estimate  # benchmarks/doctor.py
 from torch.optim import AdamW
 from transformers import SamConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
@@ -123,16 +127,27 @@ def cached_step(work: Path, rounds: int, vision: dict[str, int]) -> dict[str, An
     }
 
 
+def measure(
+    work: Path,
+    rounds: int,
+    vision: dict[str, int],
+    recipe: Path = RECIPE,
+    studies: int = STUDIES,
+    sizes: Mapping[str, list[str]] = SIZES,
+) -> dict[str, Any]:
+    """Every figure; the SAM, the recipe and its sizes are others in a test."""
+    return cached_step(work, rounds, vision) | memory_estimate(recipe, studies, sizes)
+
+
 def main() -> None:
     """Reads the arguments, measures, prints and writes."""
-    parser = argparse.ArgumentParser(description="Measure what training gains from the feature cache.")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2, help="uncached steps; two cached ones beside each")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="training-") as work:
-        result = cached_step(Path(work), arguments.rounds, {})
-    # memory_estimate_error, of `knowmvg doctor`, belongs here
+        result = measure(Path(work), arguments.rounds, {})
     for name, value in result.items():
         print(f"{name:28}{value:.3f}" if isinstance(value, float) else f"{name:28}{value}")
     if arguments.json is not None:

@@ -70,6 +70,15 @@ class MapGrounder(Grounder, Protocol):
 
 
 @runtime_checkable
+class DrawingGrounder(Grounder, Protocol):
+    """A grounder whose input can be made ahead of its use, while the model answers other studies."""
+
+    def drawn(self, study: Study) -> Study:
+        """The study with its image as the model takes it; its answers are the same. For any thread: it reads alone."""
+        ...
+
+
+@runtime_checkable
 class ReadingGrounder(Grounder, Protocol):
     """A grounder that names no phrases itself: its ``ground`` places those that a reader of reports names."""
 

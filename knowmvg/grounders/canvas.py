@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 from numpy.typing import NDArray
 
 from knowmvg.core.boxtext.views import Fit, View
 from knowmvg.core.frames import Frame
-from knowmvg.core.records import Radiograph
+from knowmvg.core.records import Radiograph, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """``image`` letterboxed on a canvas ``[side, side]`` in ``[0, 1]``, and the frame of it."""
+
+    image: Radiograph
+    canvas: NDArray[np.float32]
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnStudy(Study):
+    """A study with a drawing that was made before it is asked for."""
+
+    drawing: Drawing | None = None
+
+
+def drawn(study: Study, side: int) -> DrawnStudy:
+    """The study with its image on a canvas of that side."""
+    same = {field.name: getattr(study, field.name) for field in fields(Study)}
+    return DrawnStudy(**same, drawing=Drawing(study.image, *on_canvas(study.image, side)))
+
+
+def canvas_of(study: Study, side: int) -> tuple[NDArray[np.float32], Frame]:
+    """Canvas and frame of a study's image: those that were drawn for this image and side, or new ones."""
+    ready = study.drawing if isinstance(study, DrawnStudy) else None
+    if ready is not None and ready.image is study.image and ready.canvas.shape == (side, side):
+        return ready.canvas, ready.frame
+    return on_canvas(study.image, side)
 
 
 def on_canvas(image: Radiograph, side: int, fit: Fit = Fit.LETTERBOX) -> tuple[NDArray[np.float32], Frame]:

@@ -79,7 +79,11 @@ def ground_shard(
     parts, parts_to_read = tee(missing())
     items_to_read = (item for _, items in parts_to_read for item in items)
     how = reading or Reading()
-    with closing(ahead(Item.read, items_to_read, workers=how.workers, depth=how.depth)) as tasks:
+
+    def read(item: Item) -> Task:
+        return session.ready(item.read())
+
+    with closing(ahead(read, items_to_read, workers=how.workers, depth=how.depth)) as tasks:
         for number, items in parts:
             groundings, failures = answer_part(session, items, islice(tasks, len(items)), results.job.phrases)
             results.write(number, groundings, failures)

@@ -61,7 +61,9 @@ class _Worker:
         from knowmvg.inference.ahead import ahead
 
         items = [Item(**{**item, "size": item["size"] and tuple(item["size"])}) for item in row["items"]]
-        with closing(ahead(Item.read, items, workers=self.readers, depth=Reading().depth)) as tasks:
+        with closing(
+            ahead(lambda item: self.session.ready(item.read()), items, workers=self.readers, depth=Reading().depth)
+        ) as tasks:
             groundings, failures = answer_part(self.session, items, tasks, self.job.phrases)
         self.results.write(int(row["part"]), groundings, failures)
         return {"answered": len(groundings), "failed": len(failures)}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import knowmvg
 from knowmvg.core.errors import KnowmvgError, ModelError, ReportError
-from knowmvg.core.grounder import Grounder, MapGrounder
+from knowmvg.core.grounder import DrawingGrounder, Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
 from knowmvg.inference.ahead import ahead
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
@@ -95,7 +96,7 @@ class Session:
         grounder = self._checked(phrases, maps)
         names: Iterable[str | None] = repeat(None) if study_ids is None else study_ids
         entries = ((image, report, name) for (image, report), name in zip(studies, names, strict=study_ids is not None))
-        tasks = ahead(lambda entry: _task(*entry), entries, workers=readers, depth=3 * BATCH)
+        tasks = ahead(lambda entry: self.ready(_task(*entry)), entries, workers=readers, depth=3 * BATCH)
         with closing(tasks):
             for answer in _answers(grounder, tasks, NAMED_BY[phrases]):
                 yield _raised(answer)
@@ -108,6 +109,12 @@ class Session:
         Raises ``ValueError`` for another source of ``phrases``.
         """
         return _answers(self._checked(phrases, maps=False), tasks, NAMED_BY[phrases])
+
+    def ready(self, task: Task) -> Task:
+        """The task with its image as the model takes it: made where it is read, not where the model is waited for."""
+        if not isinstance(self.grounder, DrawingGrounder):
+            return task
+        return replace(task, study=self.grounder.drawn(task.study))
 
     def _checked(self, phrases: PhraseSource, maps: bool) -> Grounder:
         if phrases not in NAMED_BY:

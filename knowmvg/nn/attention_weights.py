@@ -7,7 +7,6 @@ decoder runs as it is, and its last token-to-image attention is asked for its we
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -61,4 +60,4 @@ class AttentiveBoxDecoder(nn.Module):
         boxes: Boxes = watched(features, positions, prompts)
         if len(features) == 0:
             return boxes
-        return replace(boxes, attention=asked.weights.unflatten(-1, features.shape[-2:]))
+        return boxes._replace(attention=asked.weights.unflatten(-1, features.shape[-2:]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from knowmvg.nn.prompt_encoder import PromptConfig, build_two_way_transformer
 MAX_HYPOTHESES = 5  # SAM's IoU token and its four mask tokens
 
 
-@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
-class Boxes:
+class Boxes(NamedTuple):  # a tuple: DeepSpeed's ZeRO-3 finds tensors in no other class
     """What a decoder says of ``P`` prompts.
 
     Args:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +12,7 @@ from knowmvg.nn.local_prompt import LocalPrompt
 from knowmvg.nn.mask_decoder import MaskPrompt
 
 
-@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
-class Decoded:
+class Decoded(NamedTuple):  # a tuple: DeepSpeed's ZeRO-3 finds tensors in no other class
     """Boxes with what led to them; every field has one row a ``<BOX>``, unit coordinates.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,7 @@ class KnowledgeConfig:
     query: str = "box"
 
 
-@dataclass(frozen=True)  # no slots: DeepSpeed's ZeRO-3 reads what a module returns by its __dict__
-class KnowledgeChoice:
+class KnowledgeChoice(NamedTuple):  # a tuple: DeepSpeed's ZeRO-3 finds tensors in no other class
     """Prompt tokens ``[P, k, d]`` with the nodes ``[P, k]`` they come from and all similarities ``[P, N]``."""
 
     tokens: Tensor

@@ -29,9 +29,12 @@ from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.sources.prepared import image_path
 from knowmvg.sources.whole_files import write_lines
 from knowmvg.training.hardware import POLL, processes
+from knowmvg.training.memory import free_memory, highest_memory
 
 FORMAT = "knowmvg.features/1"  # another one for every change of grounders/canvas.py or of the files
-BATCH = 16
+MOST = 16  # images at once: more is no faster
+SHARE = 0.7  # of the memory that is free when the first image has been encoded
+TOLD = 1024  # images between lines of progress
 OLD = 3600  # seconds after which an unfinished file is nobody's
 RESERVE = 256 * 2**20  # bytes that are left free for everything else
 
@@ -63,6 +66,7 @@ def cached_features(
     *,
     device: torch.device | str = "cpu",
     workers: int = 0,
+    batch: int = 0,
 ) -> FeatureCache:
     """The features of studies, computed where ``store`` does not hold them yet.
 
@@ -79,6 +83,7 @@ def cached_features(
         report: takes a line of progress.
         device: what is computed on.
         workers: threads that read images; 0 takes as many as there are processors, at most 8.
+        batch: images that are encoded at once; 0 measures the first and takes what the free memory holds, at most 16.
 
     Raises:
         OutputError: too little free disk, told before anything is written.
@@ -90,7 +95,7 @@ def cached_features(
     here = processes()
     first = {places[row.id]: row for row in reversed(rows)}  # an image that several studies have is encoded once
     (store / kind).mkdir(parents=True, exist_ok=True)
-    filling = _Filling(folder, encoder.to(device).eval(), side, torch.device(device), report)
+    filling = _Filling(folder, encoder.to(device).eval(), side, torch.device(device), report, batch)
     with FileLock(store / kind / f".lock-{here.rank}-of-{here.world}"):
         lacking = [row for place, row in sorted(first.items()) if not place.is_file()]
         if lacking:
@@ -105,9 +110,16 @@ class _Filling:
     """Encodes images and writes a file of each."""
 
     def __init__(
-        self, folder: Path, encoder: nn.Module, side: int, device: torch.device, report: Callable[[str], None]
+        self,
+        folder: Path,
+        encoder: nn.Module,
+        side: int,
+        device: torch.device,
+        report: Callable[[str], None],
+        batch: int,
     ) -> None:
         self.folder, self.encoder, self.side, self.device, self.report = folder, encoder, side, device, report
+        self.batch = batch
 
     def fill(self, share: Sequence[StudyRow], lacking: int, places: Mapping[str, Path], workers: int) -> None:
         """Make this process's share of the ``lacking`` files."""
@@ -115,21 +127,36 @@ class _Filling:
             return
         store = places[share[0].id].parents[1]
         _clear_drafts(store)
+        first, taken = self._first(share[0])
+        self._check_room(store, lacking * first.nbytes, lacking, len(set(places.values())))
+        _write(places[share[0].id], first)
+        size = self.batch or fitting(taken, free_memory(self.device) // self._neighbours())
+        self.report(f"features: an image takes {taken / 2**20:,.0f} MiB; {size} at once")
+        done = told = 1
         with ThreadPoolExecutor(workers) as pool:
-            for done, (some, canvases) in enumerate(self._ahead(pool, share), 1):
-                encoded = self._encoded(canvases)
-                if done == 1:  # the size of one is known now, and nothing is written yet
-                    self._check_room(store, lacking * encoded[0].nbytes, lacking, len(set(places.values())))
-                for row, features in zip(some, encoded, strict=True):
+            for some, canvases in self._ahead(pool, share[1:], size):
+                for row, features in zip(some, self._encoded(canvases), strict=True):
                     _write(places[row.id], features)
-                if done % 64 == 0:
-                    self.report(f"features: {done * BATCH}/{len(share)}")
+                done += len(some)
+                if done - told >= TOLD:
+                    told = done
+                    self.report(f"features: {done}/{len(share)}")
+
+    def _first(self, row: StudyRow) -> tuple[NDArray[np.float16], int]:
+        """The features of one, and the bytes that encoding it takes beside the weights."""
+        canvases, encoded = self._canvases([row]), list[NDArray[np.float16]]()
+        taken = highest_memory(lambda: encoded.append(self._encoded(canvases)), self.device)
+        return encoded[0][0], taken
+
+    def _neighbours(self) -> int:
+        """Processes of the run that take of the same memory."""
+        return 1 if self.device.type == "cuda" else processes().world
 
     def _ahead(
-        self, pool: ThreadPoolExecutor, rows: Sequence[StudyRow]
+        self, pool: ThreadPoolExecutor, rows: Sequence[StudyRow], size: int
     ) -> Iterator[tuple[Sequence[StudyRow], Canvases]]:
         """Batches of rows with their canvases; one batch is read while the one before it is encoded."""
-        batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
         waiting: list[list[Future[Canvases]]] = []
         for index, batch in enumerate(batches):
             for later in batches[index + len(waiting) : index + 2]:
@@ -158,6 +185,11 @@ class _Filling:
             todo = "Make room, or name a folder on another disk: machine.cache=FOLDER."
             got = f"{free / 2**20:.0f} MiB in {store}"
             raise OutputError(f"{(needed + RESERVE) / 2**20:.0f} MiB free for frozen features", got, todo)
+
+
+def fitting(taken: int, free: int) -> int:
+    """Images to encode at once where one takes ``taken`` bytes and ``free`` are there: 1 to 16."""
+    return max(1, min(MOST, int(SHARE * free) // max(1, taken)))
 
 
 def image_hashes(kept: Path, folder: Path, rows: Sequence[StudyRow]) -> dict[str, str]:

@@ -62,7 +62,8 @@ def page() -> str:
 def _title(name: str, part: type[BaseModel]) -> str:
     if part is not Schedule:
         return f"`{name}`" if name else "Top level"
-    where = dict.fromkeys(n for recipe in SYSTEMS.values() for n, other in sections(recipe) if other is Schedule)
+    named = (section for recipe in SYSTEMS.values() for section in sections(recipe))
+    where = dict.fromkeys(n for n, other in named if issubclass(other, Schedule))
     return f"Schedules: {', '.join(f'`{n}`' for n in where)}"
 
 
@@ -77,7 +78,9 @@ def write_page(path: Path) -> None:
 def _section(title: str, part: type[BaseModel]) -> str:
     if not any(field.description for field in part.model_fields.values()):
         return f"## {title}\n\n{(part.__doc__ or '').strip().splitlines()[0]}\n"  # told on a page of its own
-    rows = [_row(field.alias or name, field) for name, field in part.model_fields.items() if not _is_section(field)]
+    told = Schedule.model_fields if issubclass(part, Schedule) and part is not Schedule else {}
+    own = {name: field for name, field in part.model_fields.items() if name not in told and not _is_section(field)}
+    rows = [_row(field.alias or name, field) for name, field in own.items()]
     lines = [f"## {title}", "", (part.__doc__ or "").strip(), ""]
     return "\n".join([*lines, "| key | type | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
 

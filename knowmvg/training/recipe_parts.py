@@ -58,6 +58,14 @@ class Schedule(Part):
     """batches whose gradients make one step, of all processes together; in `train` a multiple of their number"""
 
 
+class LastSchedule(Schedule):
+    """Length and pace of `train`, the stage that a run has for itself: keys of every schedule, and this one."""
+
+    beta2: float = Field(default=0.98, gt=0, lt=1)
+    """decay of AdamW's running mean of squared gradients; that of the gradients is 0.9. Shared parts are made with
+    0.98, so that runs share them whatever this says"""
+
+
 class MachinePart(Part):
     """What a run is computed on (docs/training.md); what it learns is the same but for rounding."""
 
@@ -75,6 +83,10 @@ class MachinePart(Part):
     """who is told the losses: names that transformers.Trainer knows (`tensorboard`, `wandb`, `mlflow` ...), or none"""
     cache: Path | None = None
     """folder of frozen features, which any number of runs share; null is `frozen` among the parts of the runs"""
+
+    cache_batch: int = Field(default=0, ge=0)
+    """images that are encoded at once for it; 0 takes what 70 % of the free memory holds, 16 at most. For the latents
+    of a diffusion model 0 takes 16"""
 
     def shared(self) -> MachinePart:
         """The machine as shared parts are made on it: the same weights, whatever run makes them."""

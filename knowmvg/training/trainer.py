@@ -20,7 +20,7 @@ from knowmvg.core.errors import OutputError, RecipeError
 from knowmvg.sources.whole_files import whole_file
 from knowmvg.training.callbacks import AfterStep, CleanStop, Narrator, Report
 from knowmvg.training.checkpoints import WholeCheckpoints, checkpoints
-from knowmvg.training.deepspeed import checked
+from knowmvg.training.deepspeed import checked, touching_all
 from knowmvg.training.hardware import batches_a_process, device_of, processes
 from knowmvg.training.recipe_parts import MachinePart, Schedule
 
@@ -56,6 +56,8 @@ class _Terms(WholeCheckpoints):
         if not bool(torch.isfinite(total)):
             raise FloatingPointError(f"the loss is not finite: { {k: float(v.detach()) for k, v in terms.items()} }")
         self._seen.append({"": total.detach(), **{name: value.detach() for name, value in terms.items()}})
+        if self.args.deepspeed is not None:
+            total = touching_all(total, self.model)
         return (total, terms) if return_outputs else total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

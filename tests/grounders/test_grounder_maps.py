@@ -139,8 +139,8 @@ def test_a_drawing_lies_where_its_box_lies(tokenizer, graph, size):
         region = np.zeros((height, width), dtype=np.float32)
         region[int(wanted[1]) : int(wanted[3]), int(wanted[0]) : int(wanted[2])] = 1
         share = torch.from_numpy(frame.on((32, 32)).render(region)).clamp(0.001, 0.999)
-        boxes = replace(placed.decoded.boxes, mask=share.logit().expand(len(args[0]), -1, -1))
-        return replace(placed, decoded=replace(placed.decoded, boxes=boxes))
+        boxes = placed.decoded.boxes._replace(mask=share.logit().expand(len(args[0]), -1, -1))
+        return replace(placed, decoded=placed.decoded._replace(boxes=boxes))
 
     grounder.model.place = drawing
     ((maps,),) = maps_of(grounder, [study], [QUERIES[:1]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -28,7 +26,7 @@ def test_deviations_are_pixels_of_the_stored_image() -> None:
     found = box_deviations(boxes, frame)
     expected = torch.tensor([[0.1 * 200, 0, 0, (0.03**0.5) * 200]], dtype=torch.float64)  # unbiased variance 0.03
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
-    assert box_deviations(replace(boxes, hypotheses=None), frame) is None
+    assert box_deviations(boxes._replace(hypotheses=None), frame) is None
 
 
 def test_the_score_is_the_heads_or_the_agreement() -> None:

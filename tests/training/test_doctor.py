@@ -16,7 +16,8 @@ from knowmvg.interfaces.cli.main import app
 from knowmvg.training.doctor.diagnosis import Diagnosis, diagnose
 from knowmvg.training.doctor.expectation import fitting, needed_disk
 from knowmvg.training.doctor.finding import Level
-from knowmvg.training.doctor.memory import BatchSize, Growth, LiveMemory, highest_memory
+from knowmvg.training.doctor.growth import BatchSize, Growth
+from knowmvg.training.memory import LiveMemory, highest_memory
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.recipe import read_recipe, read_recipe_of
 from knowmvg.training.run import train

@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training import cache as cache_module
 from knowmvg.training.cache import FeatureCache, cached_features, image_hashes
+from knowmvg.training.memory import highest_memory
 
 SIDE = 64
 
@@ -98,6 +99,37 @@ def test_images_are_known_by_their_content(tmp_path: Path, data: Data) -> None:
     assert hashes[f"other-{row.id}"] == hashes[f"other-{data.rows[1].id}"]
 
 
+@pytest.mark.parametrize(("asked", "free", "wanted"), [(0, 2**40, 9), (0, 0, 1), (4, 0, 4), (0, "three", 3)])
+def test_as_many_are_encoded_at_once_as_are_asked_for_or_fit(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, asked: int, free: int | str, wanted: int
+) -> None:
+    class Counting(Encoder):
+        batches: ClassVar[list[int]] = []
+
+        def forward(self, canvas: Tensor) -> Tensor:
+            self.batches.append(len(canvas))
+            return super().forward(canvas)
+
+    one = torch.zeros(1, 1, SIDE, SIDE)
+    taken = highest_memory(lambda: Encoder()(one).half(), torch.device("cpu"))
+    room = 3 * taken / cache_module.SHARE + 1 if isinstance(free, str) else free
+    monkeypatch.setattr(cache_module, "free_memory", lambda device: int(room))
+    encoder, told = Counting(), list[str]()
+    encoder.batches.clear()
+    cached_features(
+        tmp_path / "store", tmp_path / "i.json", data.folder, data.rows, encoder, "a", SIDE, told.append, batch=asked
+    )
+    assert encoder.batches[0] == 1
+    assert encoder.batches[1] == wanted
+    assert sum(encoder.batches) == 10
+    assert "at once" in told[1]
+
+
+def test_at_most_sixteen_are_encoded_at_once() -> None:
+    assert [cache_module.fitting(10, free) for free in (0, 20, 100, 10**9)] == [1, 1, 7, 16]
+    assert cache_module.fitting(0, 100) == 16
+
+
 def test_one_that_was_broken_off_is_taken_up(tmp_path: Path, data: Data) -> None:
     class Breaking(Encoder):
         def forward(self, canvas: Tensor) -> Tensor:
@@ -105,10 +137,8 @@ def test_one_that_was_broken_off_is_taken_up(tmp_path: Path, data: Data) -> None
                 raise KeyboardInterrupt
             return super().forward(canvas)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_module, "BATCH", 1)
-        with pytest.raises(KeyboardInterrupt):
-            filled(tmp_path, data, Breaking())
+    with pytest.raises(KeyboardInterrupt):
+        filled(tmp_path, data, Breaking())
     (made,) = (tmp_path / "store").rglob("*.npy")
     draft = made.with_name(".left.1.part")
     draft.write_bytes(made.read_bytes()[:100])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from knowmvg.core.errors import KnowledgeError, ManifestError, ModelError
@@ -30,7 +31,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(recipe: Path) -> Path:
-    return train(recipe, (), recipe.parent / "runs", lambda _: None)
+    return train(recipe, ["train.beta2=0.95"], recipe.parent / "runs", lambda _: None)
 
 
 @pytest.mark.slow
@@ -42,6 +43,19 @@ def test_a_run_leaves_a_grounder_and_its_facts(run: Path) -> None:
     assert len(facts["data_fingerprint"]) == 64
     assert read_recipe(run / "recipe.yaml").model_dump(mode="json", by_alias=True) == facts["recipe"]
     assert (run / "train" / "logs").is_dir()
+
+
+def betas(folder: Path) -> set[tuple[float, float]]:
+    """AdamW's, in the checkpoints of a stage."""
+    read = [torch.load(path, weights_only=True) for path in folder.glob("checkpoint-*/optimizer.pt")]
+    return {group["betas"] for state in read for group in state["param_groups"]}
+
+
+@pytest.mark.slow
+def test_the_recipe_says_beta2_of_its_own_stage_alone(run: Path) -> None:
+    assert betas(run / "train") == {(0.9, 0.95)}
+    (language,) = (run.parent / "parts").glob("language-*")
+    assert betas(language) == {(0.9, 0.98)}
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ class StandIns:
         """What makes a shipped recipe small enough for a test."""
         keys = [f"data.folder={self.data}", "train.steps=1", "train.accumulate=1", "train.validate=0", "local_steps=0"]
         keys += ["train.batch=2", "validation_studies=2", "threads=1", "answer.max_new_tokens=4"]
+        keys.append("machine.precision=fp32")
         if recipe.sam is None:
             keys += CPU_SIZES
         if recipe.language_model is None:
@@ -133,7 +134,8 @@ def test_every_row_of_the_family_is_there_for_every_benchmark() -> None:
 def test_half_precision_is_trained_and_asked_too(stand_ins: StandIns) -> None:
     path = FULL / "knowmvg.yaml"
     shipped = read_recipe(path)
-    keys = [key for key in stand_ins.overrides(shipped) if "dtype" not in key]
+    assert shipped.machine.precision == "bf16"
+    keys = [key for key in stand_ins.overrides(shipped) if "dtype" not in key and "precision" not in key]
     run = train(path, [*keys, "name=half"], stand_ins.runs, lambda _: None)
     grounder = store.load(run / "model")
     half = {name for name, weight in grounder.model.named_parameters() if weight.dtype == torch.bfloat16}

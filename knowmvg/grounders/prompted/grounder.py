@@ -15,7 +15,7 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query
 from knowmvg.core.maps import MapKind
 from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, KnowledgeNode, Phrase, Region, Study
-from knowmvg.grounders.canvas import on_canvas
+from knowmvg.grounders.canvas import canvas_of, drawn
 from knowmvg.grounders.prompted.batch import Batch, Example, collate, left_padded, make_example, right_padded
 from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.maps import evidence_maps, map_kinds
@@ -116,6 +116,10 @@ class PromptedGrounder:
             answers += self._groundings(batch, frames, seen.map, given, phrases)
         return answers
 
+    def drawn(self, study: Study) -> Study:
+        """The study with its image on the model's canvas (core.grounder.DrawingGrounder)."""
+        return drawn(study, self.config.image_encoder.canvas)
+
     def _parts(self, studies: Sequence[Study], beside: Sequence[T]) -> Iterator[tuple[Sequence[Study], Sequence[T]]]:
         """Studies, with what is beside each, so many at once."""
         size = self.limits.batch_size
@@ -188,16 +192,16 @@ class PromptedGrounder:
         """Every image once, however many of the studies ask about it."""
         places: dict[int, int] = {}
         rows = [places.setdefault(id(study.image), len(places)) for study in studies]
-        images = [studies[rows.index(place)].image for place in range(len(places))]
-        drawn = [on_canvas(image, self.config.image_encoder.canvas) for image in images]
-        canvases = np.stack([canvas for canvas, _ in drawn])
+        images = [studies[rows.index(place)] for place in range(len(places))]
+        ready = [canvas_of(study, self.config.image_encoder.canvas) for study in images]
+        canvases = np.stack([canvas for canvas, _ in ready])
         self.model.eval()
         features = self.model.encode(torch.from_numpy(canvases).unsqueeze(1).to(self.device))
         tokens = self.look(canvases)
         read = features if tokens is None else tokens
         if len(images) < len(studies):
             features, read = features[rows], read[rows]
-        return _Seen(features, read, len(images) == 1 < len(studies)), [drawn[row][1] for row in rows]
+        return _Seen(features, read, len(images) == 1 < len(studies)), [ready[row][1] for row in rows]
 
     def look(self, canvases: NDArray[np.float32]) -> Tensor | None:
         """Image tokens ``[B, N, C]`` of canvases ``[B, S, S]``, of a language model with its own vision tower."""

@@ -39,15 +39,14 @@ def doctor(
     when something would stop or spoil the run.
     """
     from knowmvg.training.doctor.diagnosis import diagnose  # torch takes seconds to import
-    from knowmvg.training.doctor.expectation import on_card
-    from knowmvg.training.prompted.recipe import Recipe
+    from knowmvg.training.doctor.expectation import Tried, on_card
     from knowmvg.training.recipe import read_recipe
 
     read = read_recipe(recipe, overrides or [])
     diagnosis = diagnose(read, runs, _tell)
     if diagnosis.trial is not None:
         _show_parts(diagnosis.trial)
-        if card is not None and isinstance(read, Recipe):
+        if card is not None and isinstance(read, Tried):
             _tell(on_card(diagnosis.trial, read, card))
     if out is not None:
         from knowmvg.sources.whole_files import write_lines

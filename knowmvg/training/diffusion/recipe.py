@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from knowmvg.grounders.diffusion.origins import Source
 from knowmvg.grounders.diffusion.settings import ReadSettings
-from knowmvg.training.recipe_parts import Part, RunPart, Schedule
+from knowmvg.training.recipe_parts import LastSchedule, Part, RunPart, Schedule
 
 CaptionKind = Literal["phrase", "phrases", "impression", "report"]
 PartName = Literal["tokenizer", "text_encoder", "unet", "vae", "scheduler"]
@@ -216,6 +216,13 @@ class EmaPart(Part):
     """share of the mean that a step keeps, at the most: step n keeps (1 + n) / (10 + n) at first"""
 
 
+class UnetSchedule(LastSchedule):
+    """Length and pace of the UNet's training: keys of every schedule, and this one."""
+
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    """decay of AdamW's running mean of squared gradients; 0.999 is what diffusion models are trained with"""
+
+
 class DiffusionRecipe(RunPart):
     """Everything that the training of a diffusion model depends on."""
 
@@ -233,7 +240,7 @@ class DiffusionRecipe(RunPart):
     noise: NoisePart = NoisePart()
     captions: CaptionPart = CaptionPart()
     ema: EmaPart = EmaPart()
-    train: Schedule
+    train: UnetSchedule
     save_memory: bool = False
     """compute activations of the UNet again in the backward pass in place of keeping them"""
     validation_studies: int = Field(default=200, ge=1)

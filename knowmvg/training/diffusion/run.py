@@ -39,6 +39,7 @@ from knowmvg.training.run_folder import common_facts, seconds_of, timed, write_j
 from knowmvg.training.studies import Report
 from knowmvg.training.trainer import fit
 
+IMAGES = 16  # that become latents at once; of 512 pixels they take the VAE about 9 GB
 VALIDATION_SEED = 2**20  # far from the seeds of training draws
 
 
@@ -53,7 +54,7 @@ def train_diffusion(recipe: DiffusionRecipe, folder: Path, parts: Path, report: 
     """
     with timed(folder, "data"):
         work = open_workplace(recipe, parts, report)
-    model, stages = _small(work) if recipe.base is None else _published(work, recipe.base)
+    model, stages = _small(work) if recipe.base is None else published(work, recipe.base)
     latents, place = _latents(work, model)
     with timed(folder, "train"):
         figures = _teach(work, model, latents, folder / "train")
@@ -64,7 +65,8 @@ def train_diffusion(recipe: DiffusionRecipe, folder: Path, parts: Path, report: 
     write_json(folder / "run.json", facts)
 
 
-def _encoding(recipe: DiffusionRecipe) -> TextRecipe:
+def encoding_of(recipe: DiffusionRecipe) -> TextRecipe:
+    """How captions are encoded."""
     return TextRecipe(**recipe.encoding.model_dump())
 
 
@@ -80,16 +82,16 @@ def _small(work: Workplace) -> tuple[DiffusionParts, list[Path]]:
         small_unet(sizes.unet, sizes.cells, sizes.autoencoder.channels, sizes.text.width),
         VaeLatents(vae, sizes.cells),
         scheduler_of(recipe.noise),
-        _encoding(recipe),
+        encoding_of(recipe),
     )
     return parts, [text_folder(work), images_folder(work), autoencoder_folder(work)]
 
 
-def _published(work: Workplace, base: BasePart) -> tuple[DiffusionParts, list[Path]]:
-    """A published model whose UNet, or adapters on it, is to be trained."""
+def published(work: Workplace, base: BasePart) -> tuple[DiffusionParts, list[Path]]:
+    """A published model whose UNet, or adapters on it, is to be trained; no folder of a stage."""
     recipe = work.recipe
     instead: dict[str, Source] = {part: where.source() for part, where in base.instead.items()}
-    parts = load_parts(base.name, revision=base.revision, instead=instead, text=_encoding(recipe))
+    parts = load_parts(base.name, revision=base.revision, instead=instead, text=encoding_of(recipe))
     torch.manual_seed(recipe.seed)
     if recipe.lora is None:
         parts.unet.requires_grad_(True)
@@ -111,10 +113,9 @@ def _latents(work: Workplace, parts: DiffusionParts) -> tuple[LatentCache, Path]
         images = partial(read_canvases, recipe.data.folder, work.rows, parts.latents.side, recipe.read.fit)
     folder = work.folder("diffusion-latents", *depends)
     with timed(folder, "latents"):
-        path = folder / "latents.npy"
-        return cache_latents(
-            path, [row.id for row in work.rows], images, parts.latents, work.device, work.report
-        ), folder
+        path, ids = folder / "latents.npy", [row.id for row in work.rows]
+        batch = recipe.machine.cache_batch or IMAGES
+        return cache_latents(path, ids, images, parts.latents, work.device, work.report, batch), folder
 
 
 def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder: Path) -> dict[str, float]:
@@ -124,10 +125,10 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
     schedule = recipe.train.model_copy(update={"batch": 1})  # an item of the data set is a batch already
     draw = CaptionDraw(recipe.captions.kinds, recipe.captions.dropout)
     length, batch = schedule.steps * schedule.accumulate, recipe.train.batch
-    batches = DrawnLatents(_studies(work.studies.train), latents, draw, recipe.noise, recipe.seed, length, batch)
+    batches = DrawnLatents(captioned(work.studies.train), latents, draw, recipe.noise, recipe.seed, length, batch)
     told = CaptionDraw(recipe.captions.kinds, 0.0)
     turns = max(1, len(work.studies.valid) // batch)
-    held_out = DrawnLatents(_studies(work.studies.valid), latents, told, recipe.noise, VALIDATION_SEED, turns, batch)
+    held_out = DrawnLatents(captioned(work.studies.valid), latents, told, recipe.noise, VALIDATION_SEED, turns, batch)
     checked = [held_out[i] for i in range(turns)]
     task = DenoisingTask(parts.to(work.device), recipe.noise, recipe.ema.decay).to(work.device)
     count = sum(p.numel() for p in task.unet.parameters() if p.requires_grad)
@@ -146,7 +147,7 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
         best="fit",
         machine=recipe.machine,
         after_step=task.mean.update,
-        beta2=0.999,
+        beta2=recipe.train.beta2,
     )
     task.eval()
     figures = validate(task, checked)
@@ -154,7 +155,8 @@ def _teach(work: Workplace, parts: DiffusionParts, latents: LatentCache, folder:
     return figures
 
 
-def _studies(rows: Sequence[StudyRow]) -> list[tuple[str, Captioned]]:
+def captioned(rows: Sequence[StudyRow]) -> list[tuple[str, Captioned]]:
+    """Studies by id with what captions are drawn from."""
     return [(row.id, Captioned.of(row)) for row in rows]
 
 

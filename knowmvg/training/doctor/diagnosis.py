@@ -10,13 +10,11 @@ from typing import Any
 from knowmvg.core.errors import KnowmvgError
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.training.doctor.data import look_at_data
-from knowmvg.training.doctor.expectation import look_at_cost, look_at_trial, needed_disk
+from knowmvg.training.doctor.expectation import Tried, look_at_cost, look_at_trial, needed_disk
 from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.doctor.software import look_at_hardware, look_at_software
-from knowmvg.training.doctor.trial import try_out
 from knowmvg.training.doctor.trial_result import Trial
-from knowmvg.training.prompted.recipe import Recipe
-from knowmvg.training.prompted.workplace import open_workplace
+from knowmvg.training.doctor.trials import TRIALS
 from knowmvg.training.recipe_parts import RunPart
 
 SCHEMA = "knowmvg.diagnosis/1"
@@ -61,18 +59,17 @@ def diagnose(recipe: RunPart, runs: Path, told: Callable[[Finding], None]) -> Di
     add(look_at_software())
     add(look_at_hardware())
     add(look_at_data(recipe.data, parts))
-    if not isinstance(recipe, Recipe):
-        add([Finding(Level.NOTE, "trial", "only recipes of the prompted family are tried on two samples")])
+    if not isinstance(recipe, Tried):
+        add([Finding(Level.NOTE, "trial", "not made: recipes of this system are not tried on samples")])
         return diagnosis
     if not diagnosis.healthy or not (recipe.data.folder / "manifest.jsonl").is_file():
         add([Finding(Level.NOTE, "trial", "not made: it needs the data")])
         return diagnosis
     try:
-        work = open_workplace(recipe, parts, lambda _: None)
-        diagnosis.trial = try_out(work)
+        diagnosis.trial = TRIALS[type(recipe)](recipe, parts)
     except KnowmvgError as error:
         add([Finding(Level.PROBLEM, "trial", f"expected {error.expected}, got {error.got}", error.todo)])
         return diagnosis
     add(look_at_trial(diagnosis.trial))
-    add(look_at_cost(diagnosis.trial, work))
+    add(look_at_cost(diagnosis.trial, recipe, parts))
     return diagnosis

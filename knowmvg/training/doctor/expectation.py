@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
 
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.doctor.finding import Finding, Level
-from knowmvg.training.doctor.software import GIB, free_disk, free_memory
+from knowmvg.training.doctor.software import GIB, free_disk
 from knowmvg.training.doctor.trial_result import Trial
+from knowmvg.training.hardware import device_of
+from knowmvg.training.memory import free_memory
 from knowmvg.training.prompted.recipe import Recipe
-from knowmvg.training.prompted.workplace import Workplace
 
+Tried: TypeAlias = Recipe | DiffusionRecipe  # recipes that a trial is made of
 CHECKPOINTS = 3  # the last two, and the next while it is written
 ROOM = 0.9  # share of a device's memory that a run should plan with: allocators leave holes
 
 
 def look_at_trial(trial: Trial) -> Iterator[Finding]:
     """Whether the model learns at all: tokens, gradients, the loss."""
-    if trial.boxes_are_tokens:
+    if trial.boxes_are_tokens is None:
+        pass  # a system without such a token
+    elif trial.boxes_are_tokens:
         yield Finding(Level.OK, "<BOX>", "one token of its own, once for each box of an answer")
     else:
         todo = "The tokenizer must keep <BOX> whole: report this with the recipe."
@@ -33,19 +40,20 @@ def look_at_trial(trial: Trial) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "length", said, "Raise language_model.max_length or max_report.")
 
 
-def look_at_cost(trial: Trial, work: Workplace) -> Iterator[Finding]:
+def look_at_cost(trial: Trial, recipe: Tried, parts: Path) -> Iterator[Finding]:
     """Memory, minutes and disk against what this machine has."""
-    memory, free = max(stage.memory for stage in trial.stages), free_memory()
+    memory = max(stage.memory for stage in trial.stages)
+    free = free_memory(device_of(recipe.machine))
     most = max(trial.stages, key=lambda stage: stage.memory).name
     said = f"{size(memory)} at its highest ({most}), beside the programme itself; {size(free)} are free"
     if memory > ROOM * free:
-        yield Finding(Level.PROBLEM, "memory", said, fitting(trial, work.recipe, free))
+        yield Finding(Level.PROBLEM, "memory", said, fitting(trial, recipe, free))
     else:
         yield Finding(Level.OK, "memory", said)
     minutes = sum(stage.steps * stage.seconds for stage in trial.stages) / 60
     each = ", ".join(f"{s.name} {s.steps:,} x {s.seconds:.2f} s" for s in trial.stages)
     yield Finding(Level.OK, "time", f"about {minutes:,.0f} minutes ({each}), and validations beside it")
-    disk, free = needed_disk(trial), free_disk(work.parts)
+    disk, free = needed_disk(trial), free_disk(parts)
     said = f"about {size(disk)} for cached features, checkpoints and the model; {size(free)} are free"
     if disk > free:
         yield Finding(Level.PROBLEM, "disk", said, "Make room, or name another folder with --runs.")
@@ -65,7 +73,7 @@ def needed_disk(trial: Trial) -> int:
     return trial.cached * trial.studies + CHECKPOINTS * (4 * trained + trial.kept_by_optimizer) + model
 
 
-def fitting(trial: Trial, recipe: Recipe, room: int) -> str:
+def fitting(trial: Trial, recipe: Tried, room: int) -> str:
     """What to change so that a step fits in ``room`` bytes: the least harmful first."""
     batch, steps = recipe.train.batch, []
     for smaller in (size for size in range(batch - 1, 0, -1) if batch % size == 0):
@@ -73,15 +81,25 @@ def fitting(trial: Trial, recipe: Recipe, room: int) -> str:
             accumulate = recipe.train.accumulate * batch // smaller
             return f"Set train.batch={smaller} train.accumulate={accumulate}: the same steps in less memory."
     steps.append(f"train.batch=1 train.accumulate={recipe.train.accumulate * batch}")
-    if recipe.language_model is not None and not recipe.language_model.checkpointing:
-        steps.append("language_model.checkpointing=true")
-    if recipe.language_model is not None and recipe.language_model.dtype == "float32":
-        steps.append("language_model.dtype=bfloat16")
+    steps += _frugal(recipe)
     return f"Set {' '.join(steps)}; if that is not enough, take a smaller base (docs/scaling.md)."
 
 
-def on_card(trial: Trial, recipe: Recipe, gib: float) -> Finding:
-    """Whether the grounder's stage fits on a card of so many GiB, and what to change if not."""
+def _frugal(recipe: Tried) -> list[str]:
+    """Keys that make a step take less memory whatever its batch, and are not set yet."""
+    if isinstance(recipe, DiffusionRecipe):
+        adapters = ["lora={rank: 16}"] if recipe.base is not None and recipe.lora is None else []
+        return [*([] if recipe.save_memory else ["save_memory=true"]), *adapters]
+    model, steps = recipe.language_model, list[str]()
+    if model is not None and not model.checkpointing:
+        steps.append("language_model.checkpointing=true")
+    if model is not None and model.dtype == "float32":
+        steps.append("language_model.dtype=bfloat16")
+    return steps
+
+
+def on_card(trial: Trial, recipe: Tried, gib: float) -> Finding:
+    """Whether the last stage fits on a card of so many GiB, and what to change if not."""
     needed = trial.memory()
     said = f"a step takes {size(needed)} of {gib:g} GiB"
     if needed <= ROOM * gib * GIB:

@@ -42,13 +42,6 @@ def look_at_software() -> Iterator[Finding]:
         yield Finding(Level.NOTE, "keys", said)
 
 
-def free_memory() -> int:
-    """Bytes that a run can have on the device that it would use: of the first GPU, or of the machine."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info(0)[0])
-    return int(psutil.virtual_memory().available)
-
-
 def free_disk(folder: Path) -> int:
     """Bytes free where a folder is or would be made."""
     while not folder.exists():

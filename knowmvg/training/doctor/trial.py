@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from knowmvg.core.errors import ManifestError
 from knowmvg.grounders.prompted.batch import Example
@@ -23,11 +22,12 @@ from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.segmenters.load import LoadedSam
 from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
-from knowmvg.training.doctor.memory import BatchSize, Growth, highest_memory
-from knowmvg.training.doctor.software import free_memory
+from knowmvg.training.doctor.growth import BatchSize, Growth
+from knowmvg.training.doctor.measuring import measured_stage, size_of
 from knowmvg.training.doctor.training_step import TrainingStep
 from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
 from knowmvg.training.hardware import device_of
+from knowmvg.training.memory import free_memory, highest_memory
 from knowmvg.training.prompted.frozen_parts import (
     blank_segmenter,
     classes_of,
@@ -43,7 +43,6 @@ from knowmvg.training.prompted.model import assembled, own_graph
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.segmenter import WEIGHTS, SegmenterTask, collate_prompted
 from knowmvg.training.prompted.workplace import Workplace
-from knowmvg.training.recipe_parts import Schedule
 from knowmvg.training.studies import TrainingStudies
 
 SAMPLE = 64  # training studies whose reports and boxes are counted
@@ -94,12 +93,12 @@ def _shared_stages(
         schedule = recipe.language.schedule
         task = LanguageTask(language, tokenizer)
         batch = SpokenBatches(recipe.parts_seed, 1, schedule.batch)[0]
-        stages.append(_stage("language", task, task.collate(batch), {"text": 1.0}, schedule))
+        stages.append(measured_stage("language", task, task.collate(batch), {"text": 1.0}, schedule))
     if isinstance(segmenter, SegmenterTask) and not (work.folder("segmenter") / "segmenter.safetensors").is_file():
         schedule = recipe.segmenter.schedule
         images = prompted_images(work, classes)
         batch_of_images = collate_prompted([images[i] for i in range(schedule.batch)])
-        stages.append(_stage("segmenter", segmenter, batch_of_images, WEIGHTS, schedule))
+        stages.append(measured_stage("segmenter", segmenter, batch_of_images, WEIGHTS, schedule))
     return stages
 
 
@@ -116,18 +115,6 @@ def _features(
     held = sum(p.numel() * p.element_size() for p in segmenter.encoder.parameters())
     studies = len(work.studies.train) + len(work.studies.valid)
     return made[0], [Stage("features", studies, seconds / len(sampled.studies.train), held + taken)]
-
-
-def _stage(name: str, task: nn.Module, batch: dict[str, Any], weights: Mapping[str, float], pace: Schedule) -> Stage:
-    step = TrainingStep(task, weights, pace.clip)
-    step(batch)  # warms up; the optimizer's own numbers are made in it
-    taken = highest_memory(lambda: step(batch), torch.device("cpu"))
-    started = time.perf_counter()
-    step(batch)
-    seconds = time.perf_counter() - started
-    held = sum(p.numel() * p.element_size() for p in task.parameters()) + step.kept
-    task.zero_grad(set_to_none=True)
-    return Stage(name, pace.steps, seconds * pace.accumulate, held + taken)
 
 
 def _tried(
@@ -158,7 +145,7 @@ def _tried(
     largest = max(map(_size, drawn), key=growth.of)
     held = sum(part.stored for part in parts.values()) + step.kept
     memory = held + max(growth.of(largest), updating)
-    fits = memory < free_memory()
+    fits = memory < free_memory(device)
     seconds = _mean_seconds(step, task, drawn[0] if fits else probes[0], recipe) * (1 if fits else recipe.train.batch)
     return Trial(
         parts=parts,
@@ -224,10 +211,4 @@ def _size(batch: Mapping[str, Any]) -> BatchSize:
 
 def _parts(grounder: PromptedGrounder) -> dict[str, PartSize]:
     """The model's parts as figure 2 of the paper draws them."""
-    sizes = {}
-    for name, part in grounder.model.named_children():
-        held = list(part.parameters())
-        stored = sum(t.numel() * t.element_size() for t in [*held, *part.buffers()])
-        trained = sum(p.numel() for p in held if p.requires_grad)
-        sizes[name] = PartSize(sum(p.numel() for p in held), trained, stored)
-    return sizes
+    return {name: size_of(part) for name, part in grounder.model.named_children()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knowmvg.training.doctor.memory import BatchSize, Growth
+from knowmvg.training.doctor.growth import BatchSize, Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Trial:
         cached: bytes of one study's cached features and image tokens.
         studies: studies whose features are cached.
         loss: the first loss.
-        boxes_are_tokens: whether the answers of the sample hold as many ``<BOX>`` tokens as boxes.
+        boxes_are_tokens: whether the answers of the sample hold as many ``<BOX>`` tokens as boxes; ``None`` where
+            a system has no such token.
         untaught: parts with trained parameters of which none got a gradient.
         broken: trained parameters whose gradient is not finite.
         left_out: labelled phrases of the sample that do not fit in the language model's length.
@@ -56,7 +57,7 @@ class Trial:
     cached: int
     studies: int
     loss: float
-    boxes_are_tokens: bool
+    boxes_are_tokens: bool | None
     untaught: Sequence[str]
     broken: Sequence[str]
     left_out: int

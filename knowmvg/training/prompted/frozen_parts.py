@@ -143,4 +143,5 @@ def _cached(work: Workplace, stage: str, encoder: torch.nn.Module, identity: str
             work.report,
             device=device_of(machine),
             workers=machine.workers,
+            batch=machine.cache_batch,
         )

@@ -12,7 +12,7 @@ from knowmvg.grounders.prompted.limits import AnswerLimits
 from knowmvg.grounders.prompted.objective import TERMS, Objective
 from knowmvg.grounders.segmenters.record import SamPart
 from knowmvg.training.augmentation.part import AugmentPart
-from knowmvg.training.recipe_parts import Part, RunPart, Schedule
+from knowmvg.training.recipe_parts import LastSchedule, Part, RunPart, Schedule
 
 
 class ImageEncoderPart(Part):
@@ -207,7 +207,7 @@ class Recipe(RunPart):
     """a SAM (docs/backbones.md) in place of the segmenter that the run would train; `image_encoder.canvas` and
     `image_encoder.channels` must then be its own (1024 and 256)"""
     variant: VariantPart = VariantPart()
-    train: Schedule
+    train: LastSchedule
     losses: dict[str, float] = Field(default_factory=lambda: {"text": 1.0, "box_l1": 1.0, "box_giou": 1.0})
     """weight of each loss term; a term that is not named has none. Naming any replaces the default"""
     objective: ObjectivePart = ObjectivePart()

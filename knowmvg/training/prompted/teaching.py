@@ -58,6 +58,7 @@ def teach(
         validate=lambda _: check(),
         best="miou",
         machine=recipe.machine,
+        beta2=recipe.train.beta2,
     )
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):

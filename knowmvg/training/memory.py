@@ -1,13 +1,15 @@
-"""How much memory work takes at its highest: counted tensor by tensor on the CPU, asked of the allocator on a GPU."""
+"""Memory: what is free, and what work takes at its highest.
+
+The latter is counted tensor by tensor on the CPU, and asked of the allocator on a GPU.
+"""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+import psutil
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -64,32 +66,9 @@ def highest_memory(work: Callable[[], object], device: torch.device) -> int:
     return highest
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSize:
-    """What the memory of a batch goes by: padded tokens, those of texts without an image included, and boxes."""
-
-    tokens: int
-    boxes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """Bytes of a forward and backward pass as ``fixed + per_token * tokens + per_box * boxes``, none below zero."""
-
-    fixed: float
-    per_token: float
-    per_box: float
-
-    @classmethod
-    def fitted(cls, sizes: Sequence[BatchSize], taken: Sequence[int]) -> Growth:
-        """The least-squares growth through measurements of small batches."""
-        from scipy.optimize import nnls
-
-        rows = np.array([[1.0, size.tokens, size.boxes] for size in sizes])
-        scale = rows.max(axis=0).clip(1)
-        found, _ = nnls(rows / scale, np.array(taken, dtype=float))
-        return cls(*(float(value) for value in found / scale))
-
-    def of(self, size: BatchSize) -> int:
-        """Bytes for a batch."""
-        return round(self.fixed + self.per_token * size.tokens + self.per_box * size.boxes)
+def free_memory(device: torch.device) -> int:
+    """Bytes that work can have: of the GPU, what torch holds and does not use included, or of the machine."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
