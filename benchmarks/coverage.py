@@ -25,6 +25,7 @@ from knowmvg.core.boxes import FloatArray
 from knowmvg.evaluation.intervals import LEVEL, RESAMPLES, Estimate, cluster_totals, paired_difference, resample
 from knowmvg.evaluation.localisation import Scores, localise
 from knowmvg.evaluation.metrics import THRESHOLDS
+from knowmvg.evaluation.metrics.boxes import dice_of
 
 PATIENTS, DATA_SETS = 167, 1000
 SMALLER = (80, 40, 20, 10)
@@ -82,7 +83,7 @@ def draw(rng: np.random.Generator, patients: int) -> tuple[FloatArray, FloatArra
 def intervals(ious: FloatArray, better: FloatArray, patients: list[str], seed: int) -> FloatArray:
     """The package's intervals ``[5, 2]``; NaN where it gives none."""
     hits = [ious >= t for t in THRESHOLDS]
-    scores = Scores(np.stack([ious, *hits, ious], axis=1), patients, ious > 0)
+    scores = Scores(np.stack([ious, *hits, ious, dice_of(ious)], axis=1), patients, ious > 0)
     micro, _, _ = localise(scores, ["all"] * len(ious), seed=seed)
     found = [micro.miou, *micro.acc.values(), paired_difference(better, ious, patients, seed=seed)]
     return np.array([ends(estimate) for estimate in found], dtype=np.float64)
