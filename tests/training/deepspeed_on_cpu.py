@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 os.environ["DS_ACCELERATOR"] = "cpu"
 
@@ -18,8 +19,17 @@ from accelerate.utils import DistributedType
 from knowmvg.interfaces.cli.main import main
 from knowmvg.training import deepspeed, trainer
 
-PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.NO)
-deepspeed.device_of = trainer.device_of = lambda _: torch.device("meta")  # neither the CPU nor a GPU
+found = PartialState._prepare_backend
+
+
+def backend(state: PartialState, *args: Any) -> tuple[str, DistributedType]:
+    """gloo for the processes of torchrun, and what accelerate finds for one that works alone."""
+    return ("gloo", DistributedType.NO) if "LOCAL_RANK" in os.environ else found(state, *args)
+
+
+PartialState._prepare_backend = backend
+for module in (deepspeed, trainer):
+    vars(module)["device_of"] = lambda _: torch.device("meta")  # neither the CPU nor a GPU
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
