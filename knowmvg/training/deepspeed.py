@@ -41,7 +41,8 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
     """The configuration of a run, or ``None`` for a run without DeepSpeed.
 
     Weights keep their precision: half for a frozen base, single for what is trained. ``precision: bf16`` is DeepSpeed's
-    autocast, not its ``bf16`` section, which would train the box decoder in half precision.
+    autocast, not its ``bf16`` section, which would train the box decoder in half precision; and without its list of
+    modules whose weights and gradients travel in half precision, the box decoder's among them.
 
     Raises ``RecipeError`` as ``read_config`` does, and where DeepSpeed is missing.
     """
@@ -52,7 +53,8 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
         raise RecipeError("a GPU for machine.deepspeed", "a CPU", "Leave it out: machine.deepspeed=null.")
     if find_spec("deepspeed") is None:
         raise RecipeError("DeepSpeed", "none installed", "Install it: pip install 'knowmvg[deepspeed]'.")
-    autocast = {"enabled": machine.precision == "bf16", "dtype": "bfloat16"}
+    half = machine.precision == "bf16"
+    autocast = {"enabled": half, "dtype": "bfloat16", "lower_precision_safe_modules": []}
     return {"torch_autocast": autocast, **config}
 
 

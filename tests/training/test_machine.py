@@ -73,7 +73,7 @@ def test_a_configuration_is_checked_before_anything_runs(tmp_path: Path, monkeyp
     monkeypatch.setattr(deepspeed, "find_spec", lambda _: ModuleSpec("deepspeed", None))
     found = deepspeed.checked(machine.model_copy(update={"precision": "bf16"}))
     assert found is not None
-    assert found["torch_autocast"] == {"enabled": True, "dtype": "bfloat16"}
+    assert found["torch_autocast"] == {"enabled": True, "dtype": "bfloat16", "lower_precision_safe_modules": []}
     for text, said in (("{", "JSON"), ("[]", "stage"), ('{"zero_optimization": {"stage": 4}}', "stage")):
         (tmp_path / "ds.json").write_text(text)
         with pytest.raises(RecipeError, match=said):
