@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils.deepspeed import DeepSpeedSchedulerWrapper
 from safetensors import SafetensorError
 from torch import distributed
 from transformers import Trainer
+from transformers.trainer import SCHEDULER_NAME
 
 from knowmvg.core.errors import OutputError
 
@@ -82,6 +84,8 @@ class WholeCheckpoints(Trainer):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         self.model_wrapped.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and not isinstance(self.lr_scheduler, DeepSpeedSchedulerWrapper):  # not the engine's
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from knowmvg.core.errors import RecipeError
 from knowmvg.training.hardware import device_of
@@ -41,7 +41,8 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
     """The configuration of a run, or ``None`` for a run without DeepSpeed.
 
     Weights keep their precision: half for a frozen base, single for what is trained. ``precision: bf16`` is DeepSpeed's
-    autocast, not its ``bf16`` section, which would train the box decoder in half precision.
+    autocast, not its ``bf16`` section, which would train the box decoder in half precision; and without its list of
+    modules whose weights and gradients travel in half precision, the box decoder's among them.
 
     Raises ``RecipeError`` as ``read_config`` does, and where DeepSpeed is missing.
     """
@@ -52,20 +53,19 @@ def checked(machine: MachinePart) -> dict[str, Any] | None:
         raise RecipeError("a GPU for machine.deepspeed", "a CPU", "Leave it out: machine.deepspeed=null.")
     if find_spec("deepspeed") is None:
         raise RecipeError("DeepSpeed", "none installed", "Install it: pip install 'knowmvg[deepspeed]'.")
-    if config["zero_optimization"]["stage"] == 3:  # processes with unlike batches wait for ever (docs/scaling.md)
-        raise RecipeError("ZeRO stage 1 or 2", f"stage 3 in {machine.deepspeed}", "Use recipes/deepspeed/zero2.json.")
-    autocast = {"enabled": machine.precision == "bf16", "dtype": "bfloat16"}
+    half = machine.precision == "bf16"
+    autocast = {"enabled": half, "dtype": "bfloat16", "lower_precision_safe_modules": []}
     return {"torch_autocast": autocast, **config}
 
 
-def touching_all(loss: Tensor, task: nn.Module) -> Tensor:
-    """The same loss with a gradient, if of zero, for all that is trained.
+def in_parts(machine: MachinePart) -> bool:
+    """Whether each process holds a part of every weight (ZeRO-3). Raises ``RecipeError`` as ``read_config`` does."""
+    return machine.deepspeed is not None and _stage(read_config(machine.deepspeed)) == 3
 
-    DeepSpeed adds up gradients as they come. A batch without a box, or without one of the terms, teaches fewer
-    parameters; its process then sends fewer numbers than the others wait for, and what arrives is another parameter's.
-    Two CPU processes stopped at that: gloo counts what it is sent.
-    """
-    return loss + sum((0.0 * p.sum().float() for p in task.parameters() if p.requires_grad), loss.new_zeros(()))
+
+def _stage(config: dict[str, Any]) -> int:
+    stage: int = config["zero_optimization"]["stage"]
+    return stage
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def whole_parameters(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     if not in_parts:
         yield
         return
-    from deepspeed.zero import GatheredParameters
+    from deepspeed import zero  # `deepspeed.zero` is no module of its own
 
-    with GatheredParameters(in_parts):
+    with zero.GatheredParameters(in_parts):
         yield

@@ -17,10 +17,11 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import TrainingArguments
 
 from knowmvg.core.errors import OutputError, RecipeError
+from knowmvg.losses.stand_in import of_term, stands_in
 from knowmvg.sources.whole_files import whole_file
 from knowmvg.training.callbacks import AfterStep, CleanStop, Narrator, Report
 from knowmvg.training.checkpoints import WholeCheckpoints, checkpoints
-from knowmvg.training.deepspeed import checked, touching_all
+from knowmvg.training.deepspeed import checked, in_parts
 from knowmvg.training.hardware import batches_a_process, device_of, processes
 from knowmvg.training.recipe_parts import MachinePart, Schedule
 
@@ -35,10 +36,13 @@ class Stopped(Exception):
 class _Terms(WholeCheckpoints):
     """Sums the model's named loss terms with the recipe's weights and logs each of them."""
 
-    def __init__(self, *args: Any, weights: Mapping[str, float], check: Validate | None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, weights: Mapping[str, float], check: Validate | None, in_parts: bool, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.weights = weights
         self.check = check
+        self.in_parts = in_parts
         self.model_accepts_loss_kwargs = False
         self.control: Any
         self._seen: list[dict[str, Tensor]] = []
@@ -51,13 +55,13 @@ class _Terms(WholeCheckpoints):
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        terms: dict[str, Tensor] = model(**inputs)
+        told: dict[str, Tensor] = model(**inputs)
+        terms = {name: value for name, value in told.items() if not stands_in(name)}
         total = torch.stack([self.weights[n] * terms[n].float() for n in terms if self.weights.get(n)]).sum()
         if not bool(torch.isfinite(total)):
             raise FloatingPointError(f"the loss is not finite: { {k: float(v.detach()) for k, v in terms.items()} }")
         self._seen.append({"": total.detach(), **{name: value.detach() for name, value in terms.items()}})
-        if self.args.deepspeed is not None:
-            total = touching_all(total, self.model)
+        total = sum((value for name, value in told.items() if stands_in(name)), total)
         return (total, terms) if return_outputs else total
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -100,13 +104,19 @@ class _Terms(WholeCheckpoints):
             self._sums = {name: (total, count) for name, (total, count) in sums.items()}
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        assert self.check is not None
-        self.model.eval()
-        metrics = {f"eval_{name}": value for name, value in self.check(self.model).items()}
-        self.model.train()
+        metrics = {f"eval_{name}": value for name, value in self.figures().items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def figures(self) -> dict[str, float]:
+        """What validation says of the model as it is; weights in parts are run by DeepSpeed's engine alone."""
+        assert self.check is not None
+        model = self.model_wrapped if self.in_parts else self.model
+        model.eval()
+        found = self.check(model)
+        model.train()
+        return found
 
 
 def fit(
@@ -138,7 +148,10 @@ def fit(
     ``after_step`` is called after every optimizer step; what it changes in the task's state is in the checkpoint of
     that step. ``beta2`` is AdamW's.
 
-    Returns facts about the stage: seconds in this process, steps.
+    ``validate`` is given the task, or DeepSpeed's engine around it where that alone can run it (ZeRO-3).
+
+    Returns facts about the stage: seconds in this process, steps; of weights in parts also what ``validate`` says of
+    those that are left, which cannot be asked afterwards.
 
     Raises:
         Stopped: interrupted; a checkpoint was saved.
@@ -162,6 +175,7 @@ def fit(
             callbacks=[*([AfterStep(after_step)] if after_step else []), Narrator(stage, report), stop],
             weights=weights,
             check=validate,
+            in_parts=in_parts(machine),
         )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ == "PrinterCallback":
@@ -187,7 +201,8 @@ def fit(
         history = [e for e in trainer.state.log_history if "loss" in e or any(k.startswith("eval_") for k in e)]
         with whole_file(folder / "history.json") as stream:
             stream.write(json.dumps(history, indent=1) + "\n")
-    return {"seconds": time.monotonic() - started, "steps": float(trainer.state.global_step)}
+    left = trainer.figures() if validate is not None and trainer.in_parts else {}
+    return {"seconds": time.monotonic() - started, "steps": float(trainer.state.global_step), **left}
 
 
 def _arguments(
@@ -244,7 +259,7 @@ def _unweighted_apart(weights: Mapping[str, float]) -> Callable[..., dict[str, T
     """Terms that only are told pass no gradient: several processes wait for the gradients of all that could."""
 
     def detached(task: nn.Module, inputs: Any, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value if weights.get(name) else value.detach() for name, value in terms.items()}
+        return {name: value if weights.get(of_term(name)) else value.detach() for name, value in terms.items()}
 
     return detached
 

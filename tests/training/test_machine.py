@@ -19,9 +19,15 @@ from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.prompted.batch import Batch
 from knowmvg.nn.backbones.family import FAMILIES
 from knowmvg.training import deepspeed, hardware
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
+from knowmvg.training.diffusion.workplace import open_workplace as open_diffusion
 from knowmvg.training.hardware import alone, described, device_of, made_once, processes
+from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.prompted.workplace import open_workplace
 from knowmvg.training.recipe_parts import MachinePart
+from tests.tiny import TINY
 from tests.training import killed_runs
+from tests.training.diffusing import tiny_recipe
 
 CONFIGS = Path(__file__).parents[2] / "recipes" / "deepspeed"
 
@@ -67,9 +73,7 @@ def test_a_configuration_is_checked_before_anything_runs(tmp_path: Path, monkeyp
     monkeypatch.setattr(deepspeed, "find_spec", lambda _: ModuleSpec("deepspeed", None))
     found = deepspeed.checked(machine.model_copy(update={"precision": "bf16"}))
     assert found is not None
-    assert found["torch_autocast"] == {"enabled": True, "dtype": "bfloat16"}
-    with pytest.raises(RecipeError, match="ZeRO stage 1 or 2; got stage 3"):
-        deepspeed.checked(MachinePart(deepspeed=CONFIGS / "zero3.json"))
+    assert found["torch_autocast"] == {"enabled": True, "dtype": "bfloat16", "lower_precision_safe_modules": []}
     for text, said in (("{", "JSON"), ("[]", "stage"), ('{"zero_optimization": {"stage": 4}}', "stage")):
         (tmp_path / "ds.json").write_text(text)
         with pytest.raises(RecipeError, match=said):
@@ -77,6 +81,19 @@ def test_a_configuration_is_checked_before_anything_runs(tmp_path: Path, monkeyp
     (tmp_path / "ds.json").write_text(json.dumps({"zero_optimization": {"stage": 2}, "gradient_clipping": 1.0}))
     with pytest.raises(RecipeError, match="gradient_clipping: auto"):
         deepspeed.read_config(tmp_path / "ds.json")
+
+
+def test_what_zero_3_cannot_divide_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    machine = {"deepspeed": str(CONFIGS / "zero3.json")}
+    small = {**TINY, "spoken": 0, "language_model": {"id": "x", "four_bit": True}, "machine": machine}
+    with pytest.raises(RecipeError, match=r"16 or 32 bits for ZeRO-3; got language_model\.four_bit"):
+        open_workplace(Recipe.model_validate(small), tmp_path, print)
+    looked = {**small, "language_model": {"id": "x"}, "augment": {}}
+    with pytest.raises(RecipeError, match="features from the cache for ZeRO-3; got augment"):
+        open_workplace(Recipe.model_validate(looked), tmp_path, print)
+    averaged = DiffusionRecipe.model_validate({**tiny_recipe.TINY, "machine": machine})
+    with pytest.raises(RecipeError, match="ZeRO stage 1 or 2 for a diffusion model; got stage 3"):
+        open_diffusion(averaged, tmp_path, print)
 
 
 def test_four_bits_need_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:

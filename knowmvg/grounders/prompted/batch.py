@@ -138,6 +138,18 @@ class Batch:
         moved: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
 
+    def with_stand_in(self) -> Batch:
+        """A batch without a box with one of no meaning: the middle of the first image, for its answer's first token."""
+        return replace(
+            self,
+            boxes=self.boxes.new_tensor([[0.25, 0.25, 0.75, 0.75]]),
+            box_rows=self.text_rows[:1],
+            box_columns=self.text_columns[:1],
+            masks=self.masks.new_zeros(1, *self.masks.shape[1:]),
+            has_mask=self.has_mask.new_zeros(1),
+            related=self.related.new_zeros(1, self.related.shape[1]),
+        )
+
     def emitting(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Of hidden states ``[B, T, D]`` those that emit each box, ``[P, D]``, and the means over their answers."""
         every = states[self.text_rows, self.text_columns]

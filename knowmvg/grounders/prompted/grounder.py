@@ -360,9 +360,9 @@ class PromptedGrounder:
             tokens = self.look(np.stack([e.canvas for e in examples if e.canvas is not None]))
         return collate(examples, self.tokenizer, len(self.graph.texts), features, tokens)
 
-    def losses(self, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, objective: Objective | None = None, alike: bool = False) -> dict[str, Tensor]:
         """Named, unweighted loss terms of a batch (grounders/prompted/objective.py)."""
-        return grounding_losses(self.model, batch, objective)
+        return grounding_losses(self.model, batch, objective, alike)
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that training changes."""

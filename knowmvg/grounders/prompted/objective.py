@@ -21,6 +21,7 @@ from knowmvg.losses.grounding import (
     smooth_l1,
 )
 from knowmvg.losses.hypotheses import hypothesis_weights
+from knowmvg.losses.stand_in import standing_in
 from knowmvg.nn.box_decoder import Boxes
 from knowmvg.nn.box_ops import filled
 
@@ -52,7 +53,9 @@ class Objective:
     hypotheses: str = "published"
 
 
-def grounding_losses(model: PromptedModel, batch: Batch, objective: Objective | None = None) -> dict[str, Tensor]:
+def grounding_losses(
+    model: PromptedModel, batch: Batch, objective: Objective | None = None, alike: bool = False
+) -> dict[str, Tensor]:
     """Loss terms of a batch, each a scalar; a term is present when the model has the part that it teaches
     and the batch has a box.
 
@@ -63,6 +66,9 @@ def grounding_losses(model: PromptedModel, batch: Batch, objective: Objective | 
 
     Under autocast the language model alone computes in half precision: bfloat16 tells the right half of an image in
     steps of 1/256 of its side, too coarse for a box.
+
+    With ``alike`` a batch without a box computes all that one with boxes does: it places a stand-in
+    (``Batch.with_stand_in``), whose terms are those of ``losses.stand_in`` (DeepSpeed).
     """
     objective = objective or Objective()
     features = batch.image if batch.cached else model.encode(batch.image)
@@ -71,11 +77,14 @@ def grounding_losses(model: PromptedModel, batch: Batch, objective: Objective | 
     terms = {
         "text": phrase_identification(model.vlm.logits(states[batch.text_rows, batch.text_columns]), batch.text_targets)
     }
-    if len(batch.boxes) == 0:
-        return terms
+    if without := len(batch.boxes) == 0:
+        if not alike:
+            return terms
+        batch = batch.with_stand_in()
     with torch.autocast(features.device.type, enabled=False):
         emitting, answers = batch.emitting(states.to(features.dtype))
-        return terms | _of_boxes(model.place(emitting, answers, features, batch.box_rows), batch, objective)
+        placed = _of_boxes(model.place(emitting, answers, features, batch.box_rows), batch, objective)
+    return terms | (standing_in(placed) if without else placed)
 
 
 def _of_boxes(placed: Placed, batch: Batch, objective: Objective) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ from knowmvg.nn.global_local_attention import GlobalLocalAttention
 from knowmvg.training.cache import FeatureCache
 from knowmvg.training.prompted.language import LanguageTask, Spoken, SpokenBatches
 
+FIGURES = ("miou", "acc50", "token_accuracy")  # of validation
+
 DrawnBatch = tuple[list[Example], list[Spoken]]
 
 
@@ -91,6 +93,7 @@ class GroundingTask(nn.Module):
             a decoder, and a batch with one branch costs little more than half; the count is part of a checkpoint.
         tokens: image tokens of its studies, of a language model with a vision tower of its own.
         objective: how the terms are taken.
+        alike: whether a batch without a box computes what one with boxes does (``grounding_losses``).
     """
 
     def __init__(
@@ -100,10 +103,11 @@ class GroundingTask(nn.Module):
         local_steps: int = 0,
         tokens: FeatureCache | None = None,
         objective: Objective | None = None,
+        alike: bool = False,
     ) -> None:
         super().__init__()
         self.model = grounder.model
-        self.local_steps, self.objective = local_steps, objective
+        self.local_steps, self.objective, self.alike = local_steps, objective, alike
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.batches: Tensor
         words = grounder.tokenizer  # a backbone is taught on images alone
@@ -124,17 +128,34 @@ class GroundingTask(nn.Module):
             batch = grounder.collate(examples, cache(ids), None if tokens is None else tokens(ids))
         return {"batch": batch, "spoken": self._spoken[0].collate(spoken) if spoken else None}
 
-    def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Named loss terms."""
+    @property
+    def device(self) -> torch.device:
+        """Where the grounder lives."""
+        return self._parts[0].device
+
+    def forward(self, batch: Batch, spoken: dict[str, Tensor] | None = None, judged: bool = False) -> dict[str, Tensor]:
+        """Named loss terms; of a ``judged`` batch what ``validate`` asks."""
+        if judged:
+            return self.answered(batch)
         if self.training:
             self.batches += 1
         attention = self.model.attention
         if isinstance(attention, GlobalLocalAttention):
             attention.joined = int(self.batches) > self.local_steps
-        terms = self._parts[0].losses(batch, self.objective)
+        terms = self._parts[0].losses(batch, self.objective, self.alike)
         if spoken is not None:
             terms["text"] = (terms["text"] + self._spoken[0](**spoken)["text"]) / 2
         return terms
+
+    def answered(self, batch: Batch) -> dict[str, Tensor]:
+        """The IoU ``[P]`` that each box reaches, and of each answer token whether it would be written ``[K]``."""
+        features = batch.image.to(next(self.model.projection.parameters()).dtype)
+        states = self.model.vlm(batch.input_ids, None, batch.read)
+        with torch.autocast(features.device.type, enabled=False):
+            placed = self.model.place(*batch.emitting(states.to(features.dtype)), features, batch.box_rows)
+        written = self.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
+        overlap = iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0]
+        return {"overlap": overlap, "right": written == batch.text_targets}
 
 
 def _of_frozen(task: nn.Module, names: Iterable[str], prefix: str = "") -> list[str]:
@@ -158,30 +179,18 @@ def _miss_no_frozen(task: nn.Module, lacking: Any) -> None:
         lacking.missing_keys.remove(name)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def validate(
-    grounder: PromptedGrounder,
-    cache: FeatureCache,
-    examples: Sequence[Example],
-    tokens: FeatureCache | None = None,
-    batch_size: int = 32,
+    task: GroundingTask, examples: Sequence[Example], batch_size: int = 32, engine: nn.Module | None = None
 ) -> dict[str, float]:
-    """Mean IoU and acc@0.5 of single boxes, teacher-forced: for choosing a checkpoint, not for reporting."""
-    overlaps: list[Tensor] = []
-    right = total = 0
+    """Mean IoU and acc@0.5 of single boxes, teacher-forced: for choosing a checkpoint, not for reporting.
+
+    ``engine`` runs the task where its weights are in parts (ZeRO-3), so that it cannot run by itself.
+    """
+    told: list[dict[str, Tensor]] = []
     for start in range(0, len(examples), batch_size):
-        part = examples[start : start + batch_size]
-        ids = [example.id for example in part]
-        batch = grounder.collate(part, cache(ids), None if tokens is None else tokens(ids)).to(grounder.device)
-        states = grounder.model.vlm(batch.input_ids, None, batch.read)
-        placed = grounder.model.place(*batch.emitting(states), batch.image, batch.box_rows)
-        overlaps.append(iou_and_giou(placed.decoded.boxes.xyxy, batch.boxes)[0])
-        written = grounder.model.vlm.logits(states[batch.text_rows, batch.text_columns]).argmax(dim=-1)
-        right += int((written == batch.text_targets).sum())
-        total += len(written)
-    overlap = torch.cat(overlaps)
-    return {
-        "miou": float(overlap.mean()),
-        "acc50": float((overlap >= 0.5).float().mean()),
-        "token_accuracy": right / total,
-    }
+        batch = task.collate([(list(examples[start : start + batch_size]), [])])["batch"].to(task.device)
+        told.append(task.answered(batch) if engine is None else engine(batch=batch, judged=True))
+    overlap, right = (torch.cat([part[name] for part in told]) for name in ("overlap", "right"))
+    figures = float(overlap.mean()), float((overlap >= 0.5).float().mean()), int(right.sum()) / len(right)
+    return dict(zip(FIGURES, figures, strict=True))

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from knowmvg.grounders.prompted.batch import Example
 from knowmvg.grounders.prompted.grounder import PromptedGrounder
@@ -15,8 +16,9 @@ from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.augmentation.images import augmented
 from knowmvg.training.augmentation.part import AugmentPart
 from knowmvg.training.cache import FeatureCache
+from knowmvg.training.deepspeed import in_parts
 from knowmvg.training.hardware import batches_a_process
-from knowmvg.training.prompted.grounding import AugmentedBatches, DrawnBatches, GroundingTask, validate
+from knowmvg.training.prompted.grounding import FIGURES, AugmentedBatches, DrawnBatches, GroundingTask, validate
 from knowmvg.training.prompted.workplace import Workplace
 from knowmvg.training.trainer import fit
 
@@ -40,12 +42,13 @@ def teach(
         redrawn = partial(_redrawn, grounder, studies.folder, studies.train, recipe.augment)
         draws = AugmentedBatches(examples, recipe.seed, length, batch, recipe.spoken, redrawn)
     local_steps = recipe.local_steps * batches_a_process(recipe.train)
-    task = GroundingTask(grounder, features, local_steps, tokens, recipe.objective.of_model())
+    alike = recipe.machine.deepspeed is not None  # one process alone may be without a box
+    task = GroundingTask(grounder, features, local_steps, tokens, recipe.objective.of_model(), alike)
 
-    def check() -> dict[str, float]:
-        return validate(grounder, features, held_out, tokens, recipe.validation_batch)
+    def check(model: nn.Module) -> dict[str, float]:
+        return validate(task, held_out, recipe.validation_batch, None if model is task else model)
 
-    fit(
+    facts = fit(
         task,
         draws,
         task.collate,
@@ -55,7 +58,7 @@ def teach(
         stage="train",
         seed=recipe.seed,
         report=work.report,
-        validate=lambda _: check(),
+        validate=check,
         best="miou",
         machine=recipe.machine,
         beta2=recipe.train.beta2,
@@ -63,7 +66,7 @@ def teach(
     grounder.model.eval()
     if isinstance(grounder.model.attention, GlobalLocalAttention):
         grounder.model.attention.joined = True
-    return check()
+    return {name: facts[name] for name in FIGURES} if in_parts(recipe.machine) else check(task)
 
 
 def _example(grounder: PromptedGrounder, folder: Path, row: StudyRow) -> Example:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from knowmvg.core.errors import ManifestError
+from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.knowledge.ontology import load_atlas
+from knowmvg.training.deepspeed import in_parts
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.studies import Report, TrainingStudies, divided, open_studies
 
@@ -58,15 +59,28 @@ def open_workplace(recipe: Recipe, parts: Path, report: Report) -> Workplace:
     """The workplace of a recipe.
 
     Raises:
+        RecipeError: ZeRO-3 for a model that cannot be divided.
         ManifestError: an empty split, or no masks where the frozen parts are to learn from some.
         LeakError: patients or images are in two splits, and the recipe does not allow it.
     """
+    _check_division(recipe)
     studies = open_studies(recipe.data, recipe.validation_studies, parts, report)
     masked = studies if recipe.data.masked is None else divided(recipe.data.masked, recipe.validation_studies)
     if recipe.sam is None and not any(row.masks for row in masked.train):
         todo = "Name a simulated data set for the frozen parts: knowmvg phantom FOLDER, then data.masked=FOLDER."
         raise ManifestError("masks in the training split", f"none in {masked.folder}", todo)
     return Workplace(recipe, parts, studies, masked, report)
+
+
+def _check_division(recipe: Recipe) -> None:
+    """Weights in four bits are not divided, and a tower that each batch needs would run outside the engine."""
+    if recipe.language_model is None or not in_parts(recipe.machine):
+        return
+    todo = "Use recipes/deepspeed/zero2.json."
+    if recipe.language_model.four_bit:
+        raise RecipeError("weights of 16 or 32 bits for ZeRO-3", "language_model.four_bit", todo)
+    if recipe.augment is not None:
+        raise RecipeError("features from the cache for ZeRO-3", "augment with a language_model", todo)
 
 
 @cache
