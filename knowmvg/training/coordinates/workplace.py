@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from knowmvg.sources.manifest import read_rows
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.coordinates.sizes import ScratchPart
 from knowmvg.training.hardware import device_of, processes
+from knowmvg.training.shared_parts import shared_folder
 from knowmvg.training.studies import Report, TrainingStudies, open_studies
 
 
@@ -40,9 +39,7 @@ class Workplace:
 
     def folder(self, stage: str, *depends: object) -> Path:
         """The folder of a shared stage, named by a hash of the data set and of what the stage depends on."""
-        told = [stage, self.studies.fingerprint, self.recipe.parts_seed, *depends]
-        text = json.dumps(told, sort_keys=True, default=str)
-        folder = self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        folder = shared_folder(self.parts, stage, self.studies.fingerprint, self.recipe.parts_seed, *depends)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from knowmvg.sources.manifest import StudyRow
 from knowmvg.training.deepspeed import in_parts
 from knowmvg.training.diffusion.recipe import DiffusionRecipe, ScratchPart
 from knowmvg.training.hardware import device_of
+from knowmvg.training.shared_parts import shared_folder
 from knowmvg.training.studies import Report, TrainingStudies, open_studies
 
 
@@ -41,9 +40,7 @@ class Workplace:
 
     def folder(self, stage: str, *depends: object) -> Path:
         """The folder of a shared stage, named by a hash of the data set and of what the stage depends on."""
-        told = [stage, self.studies.fingerprint, self.recipe.parts_seed, *depends]
-        text = json.dumps(told, sort_keys=True, default=str)
-        folder = self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        folder = shared_folder(self.parts, stage, self.studies.fingerprint, self.recipe.parts_seed, *depends)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from knowmvg.core.errors import ManifestError, RecipeError
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.training.deepspeed import in_parts
 from knowmvg.training.prompted.recipe import Recipe
+from knowmvg.training.shared_parts import shared_folder
 from knowmvg.training.studies import Report, TrainingStudies, divided, open_studies
 
 SHARED_STAGES = ("language", "segmenter", "features", "tokens")
@@ -51,8 +51,7 @@ class Workplace:
             depends += (self.masked.fingerprint,)
         if recipe.sam is not None and stage in ("language", "features"):
             depends += (recipe.sam,)
-        text = json.dumps([stage, data, recipe.parts_seed, *depends], sort_keys=True, default=str)
-        return self.parts / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return shared_folder(self.parts, stage, data, recipe.parts_seed, *depends)
 
 
 def open_workplace(recipe: Recipe, parts: Path, report: Report) -> Workplace:
