@@ -104,3 +104,7 @@ class RunPart(Part):
     """CPU threads; 0 leaves it to torch"""
     machine: MachinePart = MachinePart()
     data: DataPart = DataPart()
+
+    def taught(self) -> RunPart:
+        """What it teaches: the recipe without what else a run is computed with, of which the precision stays."""
+        return self.model_copy(update={"threads": 0, "machine": MachinePart(precision=self.machine.precision)})

@@ -146,4 +146,7 @@ def test_a_finished_run_of_another_recipe_is_not_mixed_in(tmp_path):
     assert ablate._is_trained(tmp_path, RECIPE, [])
     with pytest.raises(RecipeError, match="another one"):
         ablate._is_trained(tmp_path, RECIPE, ["seed=3"])
+    with pytest.raises(RecipeError, match="another one"):
+        ablate._is_trained(tmp_path, RECIPE, ["machine.precision=bf16"])
+    assert ablate._is_trained(tmp_path, RECIPE, ["threads=2", "machine.device=cpu"])  # computed elsewhere, the same
     assert not ablate._is_trained(tmp_path / "new", RECIPE, [])

@@ -107,7 +107,7 @@ def _is_trained(run: Path, recipe: Path, overrides: list[str]) -> bool:
 
     if not (run / "run.json").is_file():
         return False
-    if read_recipe(run / "recipe.yaml") != read_recipe(recipe, overrides):
+    if read_recipe(run / "recipe.yaml").taught() != read_recipe(recipe, overrides).taught():
         todo = "Choose another --runs folder, or another name=... for this ablation."
         raise RecipeError("a run of the same recipe", f"a finished run of another one at {run}", todo)
     return True
