@@ -1,9 +1,10 @@
 """The stages of PFMVG apart (its Tables 3 and 4): ``python benchmarks/coordinates_stages.py --json OUT``.
 
 Trains a recipe (``--recipe``) in four rows: without a stage, with stage 2 alone, with stage 1 alone, with both, for
-each of ``--seeds``; a row that was trained before (``--runs``) is not trained again. All rows share vision encoder and
-language model, those of a seed its stage 1 too. Every row is asked for the phrases of the split ``--split``, phrases
-given and their number of boxes not, held to the form; then once more as it likes.
+each of ``--seeds``; a row that was trained before (``--runs``) is not trained again, and that with both is the recipe
+itself, as ``knowmvg leaderboard`` trains it. All rows share vision encoder and language model, those of a seed its
+stage 1 too. Every row is asked for the phrases of the split ``--split``, phrases given and their number of boxes not,
+held to the form; then once more as it likes.
 
 Keys of ``rows.ROW``: ``iou`` and ``dice`` by finding, ``mean`` of the findings and ``weighted`` by their counts, seeds
 averaged, a phrase without a valid box counting 0; ``interval`` of the weighted IoU over patients; ``seeds`` (its value
@@ -28,10 +29,10 @@ from knowmvg.evaluation.metrics import phrase_iou
 from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.device import device_or_best
 from knowmvg.grounders.store import load_grounder
+from knowmvg.interfaces.cli.ablate import trained_run
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
-from knowmvg.training.recipe import read_recipe, read_recipe_of
-from knowmvg.training.run import train
+from knowmvg.training.recipe import read_recipe_of
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "pfmvg-demo.yaml"
 ROWS = {
@@ -79,17 +80,6 @@ class Asked:
         ]
 
 
-def trained(recipe: Path, keys: list[str], runs: Path) -> Path:
-    """The run of these keys, trained unless it is there. Stops where a run of that name has another recipe."""
-    wanted = read_recipe(recipe, keys)
-    folder = runs / wanted.name
-    if not (folder / "run.json").is_file():
-        return train(recipe, keys, runs)
-    if read_recipe(folder / "recipe.yaml") != wanted:
-        raise SystemExit(f"expected a run of this recipe at {folder}, got one of another: choose other --runs")
-    return folder
-
-
 def figures(seeds: list[list[float]], both: list[list[float]], asked: Asked) -> dict[str, Any]:
     """A row's figures, from the overlaps of its seeds and of those of the whole model."""
     values, whole = np.mean(seeds, axis=0), np.mean(both, axis=0)
@@ -135,8 +125,8 @@ def main() -> None:
     for name, off in ROWS.items():
         overlaps[name], valid[name] = [], []
         for seed in range(given.seeds):
-            keys = [*given.keys, *off, f"seed={seed}", f"name={shared.name}-{name}-s{seed}"]
-            run = trained(given.recipe, keys, given.runs)
+            title = shared.name if name == "both" else f"{shared.name}-{name}"
+            run = trained_run(given.recipe, [*given.keys, *off], given.runs, title, seed)
             asked = asked or Asked(shared.data.folder, given.split, given.studies)
             grounder = load_grounder(run / "model", device_or_best(None))
             assert isinstance(grounder, CoordinateGrounder)
