@@ -61,7 +61,7 @@ class Conversation:
 
     def question(self, text: str) -> list[int]:
         """Ids up to where the answer begins, for generation; they are those that ``written`` begins with."""
-        return self.ids(self.rendered(self.plain(text), None))[0]
+        return list(self._encoded(self.rendered(self.plain(text), None))["input_ids"])
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; no special token can come out of it."""
@@ -127,15 +127,18 @@ class Conversation:
 
     def ids(self, text: str, special: bool = True) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids with the characters that each stands for; a template that wrote the start token gets no second one."""
+        made = self._encoded(text, special, offsets=True)
+        return list(made["input_ids"]), [(int(a), int(b)) for a, b in made["offset_mapping"]]
+
+    def _encoded(self, text: str, special: bool = True, offsets: bool = False) -> Any:
         start = self.backend.bos_token
-        made = self.backend(
+        return self.backend(
             text,
             add_special_tokens=special and not (start and text.startswith(start)),
-            return_offsets_mapping=True,
+            return_offsets_mapping=offsets,
             return_attention_mask=False,
             verbose=False,
         )
-        return list(made["input_ids"]), [(int(a), int(b)) for a, b in made["offset_mapping"]]
 
     def said(self, ids: Sequence[int]) -> str:
         """The text of an answer up to its end token; other special tokens, location tokens among them, are kept."""

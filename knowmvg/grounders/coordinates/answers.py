@@ -25,11 +25,11 @@ class ScoredBox:
     The score is the geometric mean over the box's numbers of the probability of each: how sure the model was of these
     numbers, which is no estimate of an overlap. ``expected`` is the mean of the numbers under the model's distribution:
     exact where a number is one token. Where it takes several, what its other beginnings would have gone on with is not
-    known, and the middle of what they allow is taken.
+    known, and the middle of what they allow is taken. It is ``None`` where it was not asked for.
     """
 
     numbers: tuple[int, ...]
-    expected: tuple[float, ...]
+    expected: tuple[float, ...] | None
     score: float
 
 
@@ -64,25 +64,23 @@ def free_answer(text: str, codec: BoxCodec, frame: Frame, score: float, whole: b
     return Answer(text, reading.boxes, tuple(scores), reading.faults, whole)
 
 
-def held_answer(
-    text: str, boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame, *, expected: bool, whole: bool
-) -> Answer:
-    """An answer that was held to the codec's form, its boxes as they are written or as they are expected.
+def held_answer(text: str, boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame, *, whole: bool) -> Answer:
+    """An answer that was held to the codec's form, its boxes as they are expected where that is known, else as written.
 
-    A box that lies in the padding altogether is left out; with ``expected`` so is none, and the expected corners of a
-    box that come out in the wrong order are those that were written.
+    A box that lies in the padding altogether is left out. Expected corners that come out in the wrong order are those
+    that were written.
     """
-    found = zip(_stored(boxes, codec, frame, expected), boxes, strict=True)
+    found = zip(_stored(boxes, codec, frame), boxes, strict=True)
     kept = [(box, scored.score) for box, scored in found if box[2] > box[0] and box[3] > box[1]]
     faults = tuple(fault for fault in codec.decode(text, frame).faults if fault is not Fault.OUTSIDE)
     return Answer(text, tuple(box for box, _ in kept), tuple(score for _, score in kept), faults, whole)
 
 
-def _stored(boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame, expected: bool) -> list[Box]:
+def _stored(boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame) -> list[Box]:
     rows = []
     for box in boxes:
-        x1, y1, x2, y2 = box.expected
-        rows.append(box.expected if expected and x1 < x2 and y1 < y2 else tuple(map(float, box.numbers)))
+        x1, y1, x2, y2 = corners = box.expected or box.numbers
+        rows.append(tuple(map(float, corners if x1 < x2 and y1 < y2 else box.numbers)))
     canvas = codec.boxes(rows, frame.canvas)
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in frame.to_stored(canvas).tolist()]
 

@@ -87,10 +87,10 @@ class GrammarProcessor(LogitsProcessor):
         """Whether a row's answer came to its end."""
         return self.rows[place].done
 
-    def boxes(self, place: int) -> list[ScoredBox]:
-        """The boxes of a row's answer, those that were written to their end."""
+    def boxes(self, place: int, expected: bool = True) -> list[ScoredBox]:
+        """The boxes of a row's answer, those that were written to their end, with or without expected numbers."""
         row = self.rows[place]
-        return [_scored(row, box, numbers) for box, numbers in enumerate(row.state.node.done, 1)]
+        return [_scored(row, box, numbers, expected) for box, numbers in enumerate(row.state.node.done, 1)]
 
     def _advance(self, row: _Row, token: int) -> None:
         step = row.steps[-1]
@@ -154,16 +154,17 @@ class FreeProcessor(LogitsProcessor):
         row.last, row.done = None, token in self.stops
 
 
-def _scored(row: _Row, box: int, numbers: tuple[int, ...]) -> ScoredBox:
+def _scored(row: _Row, box: int, numbers: tuple[int, ...], expected: bool) -> ScoredBox:
     slots, done = row.grammar.layout.slots, row.state.node.done
-    log, expected = 0.0, [float(number) for number in numbers]
+    log, means = 0.0, dict[int, float]()
     for slot, places in enumerate(slots):
         node = row.grammar.number(box, slot, done)
         writing = [step for step in row.steps if step.chosen >= 0 and _writes(row.grammar, node, step)]
         log += sum(float(step.shares[step.chosen].clamp(min=1e-12).log()) for step in writing)
-        for place, value in zip(places, _expected(row.grammar, node, writing), strict=True):
-            expected[place] = value
-    return ScoredBox(numbers, tuple(expected), float(torch.tensor(log / len(slots)).exp()))
+        if expected:
+            means |= zip(places, _expected(row.grammar, node, writing), strict=True)
+    score = float(torch.tensor(log / len(slots)).exp())
+    return ScoredBox(numbers, tuple(means[place] for place in range(4)) if expected else None, score)
 
 
 def _writes(grammar: Grammar, node: Node, step: _Step) -> bool:

@@ -163,10 +163,9 @@ class CoordinateGrounder:
         return [
             held_answer(
                 self.speaker.said(row),
-                held.boxes(k),
+                held.boxes(k, self.config.expected),
                 codec,
                 frames[rows[k].study],
-                expected=self.config.expected,
                 whole=held.whole(k),
             )
             for k, row in enumerate(ids.tolist())

@@ -31,6 +31,19 @@ class RoomyLayer(DynamicLayer):
         self.values = self._longer("values", self.values, value_states)
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows ``[R]``, a row as often as it is named; they are copied once, into buffers with room."""
+        if self.is_initialized and self.keys.numel():
+            rows = indices.tolist()
+            self.keys = self._rows("keys", self.keys, rows)
+            self.values = self._rows("values", self.values, rows)
+
+    def _rows(self, name: str, present: Tensor, rows: list[int]) -> Tensor:
+        buffer, length = self._roomy(name, present, len(rows), present.shape[-2]), present.shape[-2]
+        for place, row in enumerate(rows):
+            buffer[place, :, :length] = present[row]
+        return buffer[..., :length, :]
+
     def _longer(self, name: str, present: Tensor, new: Tensor) -> Tensor:
         if not present.numel():
             return new
@@ -38,11 +51,15 @@ class RoomyLayer(DynamicLayer):
         buffer = self._buffers.get(name)
         fits = buffer is not None and buffer.data_ptr() == present.data_ptr() and buffer.shape[-2] >= whole
         if buffer is None or not fits or buffer.shape[0] != present.shape[0]:
-            buffer = new.new_empty((*new.shape[:-2], whole + ROOM, new.shape[-1]))
+            buffer = self._roomy(name, new, len(new), whole)
             buffer[..., :length, :] = present
-            self._buffers[name] = buffer
         buffer[..., length:whole, :] = new
         return buffer[..., :whole, :]
+
+    def _roomy(self, name: str, like: Tensor, rows: int, length: int) -> Tensor:
+        """A new buffer ``[rows, H, length + ROOM, D]``, kept under its name."""
+        self._buffers[name] = like.new_empty((rows, like.shape[1], length + ROOM, like.shape[-1]))
+        return self._buffers[name]
 
 
 def roomy_cache(config: Any) -> DynamicCache:

@@ -127,6 +127,8 @@ def test_score_and_expected_coordinate_of_tokens_by_hand():
     assert box.numbers == (10, 20, 50, 90)
     assert box.expected == pytest.approx((14, 20, 57.5, 90), abs=1e-4)
     assert box.score == pytest.approx((0.6 * 0.5) ** 0.25, abs=1e-4)
+    (plain,) = processor.boxes(0, expected=False)
+    assert (plain.numbers, plain.expected, plain.score) == (box.numbers, None, box.score)
 
 
 def test_expected_coordinate_of_digits_takes_the_middle_of_what_was_not_followed():
