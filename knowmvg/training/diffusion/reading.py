@@ -3,7 +3,8 @@
 Every word piece of a phrase is asked for the finding, the side, the zone and the assertion of its phrase, and hidden
 word pieces are asked for. The labels come from the report alone (the manifest's phrases, which `knowmvg prepare` reads
 with the report parser): no box and no image is used. A token so carries what its own phrase says and not what the
-phrase beside it does, which is what lets cross-attention tell two findings of one caption apart.
+phrase beside it does, which is what lets cross-attention tell two findings of one caption apart. The first and the last token
+are taught to say nothing: what no phrase explains has somewhere else to look.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def collate_reading(
         end = 1 + len(kept)
         ids[row, 0], ids[row, 1:end], ids[row, end] = tokenizer.cls_token_id, kept, tokenizer.sep_token_id
         mask[row, : end + 1] = 1
-        classes[:, row, 1:end] = 0
+        classes[:, row, : end + 1] = 0
         for span in one.spans:
             inside = [k for k, (a, b) in enumerate(offsets[first : first + room]) if a >= span.start and b <= span.end]
             classes[:, row, [1 + k for k in inside]] = np.array(labels.of_phrase(span.phrase))[:, None]
