@@ -30,6 +30,7 @@ from knowmvg.training.coordinates.workplace import Workplace
 from knowmvg.training.doctor.coordinates_checks import look_at_adapters, look_at_lengths, look_at_numbers
 from knowmvg.training.doctor.coordinates_parts import SmallBase, small_base
 from knowmvg.training.doctor.coordinates_step import OwnStage, Section, lengths_of, part_of, tried_stage
+from knowmvg.training.doctor.coordinates_validation import validation_stage
 from knowmvg.training.doctor.finding import Finding
 from knowmvg.training.doctor.measuring import size_of
 from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
@@ -76,7 +77,7 @@ class _Trial:
         images = sum(len(rows) for _, rows in self.unseen.values())
         return Trial(
             parts=_parts(self.loaded, {_plain(name) for own in self.own for name in own.trained}),
-            stages=(*self.base.stages, *tokens, *(own.cost for own in self.own)),
+            stages=(*self.base.stages, *tokens, *(own.cost for own in self.own), self._validation(self.loaded)),
             growth=most.growth,
             largest=most.largest,
             updating=most.updating,
@@ -138,6 +139,13 @@ class _Trial:
             key = "scratch.language.positions"
         todo = f"Raise {key}{', or lower caption.most_words' if isinstance(lessons, ReportLessons) else ''}."
         yield from look_at_lengths(lengths_of(loaded, lessons, items), most, todo)
+
+    def _validation(self, loaded: SpeakingBackbone) -> Stage:
+        last = self.own[-1]
+        if last.section == "caption":
+            return validation_stage(self.place, loaded, 0, 0)
+        trained = sum(p.numel() for name, p in loaded.vlm.model.named_parameters() if name in last.trained)
+        return validation_stage(self.place, loaded, last.cost.steps, 4 * trained + last.kept)
 
     def _tokens(self, loaded: SpeakingBackbone) -> tuple[list[Stage], int]:
         """The stage in which image tokens are kept, if any are to be, and their bytes on disk."""

@@ -46,7 +46,8 @@ def look_at_cost(trial: Trial, recipe: Tried, parts: Path) -> Iterator[Finding]:
         yield Finding(Level.OK, "memory", said)
     minutes = sum(stage.steps * stage.seconds for stage in trial.stages) / 60
     each = ", ".join(f"{s.name} {s.steps:,} x {s.seconds:.2f} s" for s in trial.stages)
-    yield Finding(Level.OK, "time", f"about {minutes:,.0f} minutes ({each}), and validations beside it")
+    beside = "" if any(stage.name == "validation" for stage in trial.stages) else ", and validations beside it"
+    yield Finding(Level.OK, "time", f"about {minutes:,.0f} minutes ({each}){beside}")
     disk, free = needed_disk(trial), free_disk(parts)
     said = f"about {size(disk)} for cached features, checkpoints and the model; {size(free)} are free"
     if disk > free:

@@ -34,7 +34,7 @@ class Trial:
 
     Args:
         parts: parts of the model by name.
-        stages: all stages that are not done yet; the last one is the grounder's own.
+        stages: all stages that are not done yet; the last ones are the grounder's own.
         growth: memory of a forward and backward pass of the grounder's own stage, of two the one that takes more, by
             the size of its batch.
         largest: the largest of the batches that were drawn.

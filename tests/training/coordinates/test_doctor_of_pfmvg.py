@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ def test_a_recipe_from_nothing_is_healthy_and_nothing_of_its_run_is_made(sound: 
     assert {finding.about for finding in sound.findings} >= {"memory", "time", "disk"}
     trial = sound.trial
     assert trial is not None
-    assert [stage.name for stage in trial.stages] == ["vision", "language", "tokens", "reports", "boxes"]
-    assert [stage.steps for stage in trial.stages] == [2, 2, 12, 3, 7]
+    assert [stage.name for stage in trial.stages] == ["vision", "language", "tokens", "reports", "boxes", "validation"]
+    assert [stage.steps for stage in trial.stages] == [2, 2, 12, 3, 7, 3]
     assert all(stage.seconds > 0 and stage.memory > 0 for stage in trial.stages)
     assert [path.name.partition("-")[0] for path in (recipe.parent / "looked" / "parts").iterdir()] == ["leaks"]
     assert "checks" not in sound.to_dict()["trial"]
@@ -109,11 +110,11 @@ def test_stages_that_are_done_cost_nothing(recipe: Path) -> None:
     train(recipe, (), runs, lambda _: None)
     again = looked_at(recipe, runs=runs)
     assert again.trial is not None
-    assert [stage.name for stage in again.trial.stages] == ["boxes"]
+    assert [stage.name for stage in again.trial.stages] == ["boxes", "validation"]
     assert again.trial.section == "grounding"
     other = looked_at(recipe, "seed=1", runs=runs)  # of which stage 1 is another
     assert other.trial is not None
-    assert [stage.name for stage in other.trial.stages] == ["reports", "boxes"]
+    assert [stage.name for stage in other.trial.stages] == ["reports", "boxes", "validation"]
 
 
 def test_a_recipe_without_a_stage_of_its_own_is_not_tried(recipe: Path) -> None:
@@ -138,7 +139,7 @@ def test_the_published_recipe_is_tried_on_its_base(recipe: Path, base: Path) -> 
     assert about(found, "numbers").level is Level.NOTE  # as LLaMA spells them
     trial, read = found.trial, read_recipe_of(PfmvgRecipe, path, keys)
     assert trial is not None
-    assert [stage.name for stage in trial.stages] == ["reports", "boxes"]
+    assert [stage.name for stage in trial.stages] == ["reports", "boxes", "validation"]
     assert trial.cached == 0  # it looks anew in every step
     assert trial.parts["language model"].trained == trial.parts["output layer"].trained == 0
     assert trial.parts["projection"].trained > 0
@@ -204,9 +205,7 @@ def test_gradients_that_do_not_arrive_or_are_broken_are_told(sound: Diagnosis) -
     assert untaught == ["other"]
     assert broken == ["one.weight"]
     assert sound.trial is not None
-    sick = type(sound.trial)(
-        **{name: getattr(sound.trial, name) for name in sound.trial.__slots__} | {"broken": broken}
-    )
+    sick = replace(sound.trial, broken=broken)
     said = [finding for finding in look_at_trial(sick) if finding.level is Level.PROBLEM]
     assert said[0].todo.startswith("Lower caption.lr")
 
@@ -216,5 +215,6 @@ def test_the_estimate_is_what_the_profiler_finds(recipe: Path, tmp_path: Path, m
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", "1")
     benchmark: Any = importlib.import_module("doctor")
-    found = benchmark.compared(recipe, ["grounding.validate=0"], tmp_path)
+    found = benchmark.compared(recipe, ["grounding.validate=0", "caption.batch=12"], tmp_path)
+    assert found["stage"] == "reports"
     assert found["error"] < 0.15
