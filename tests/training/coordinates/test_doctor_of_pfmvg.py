@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_pfmvg import write
 from torch import nn
 from typer.testing import CliRunner
 
@@ -18,7 +16,6 @@ from knowmvg.core.boxtext.codec import PFMVG, BoxCodec, Style
 from knowmvg.grounders.backbones.load import SpeakingBackbone, load_speaking
 from knowmvg.grounders.backbones.record import BackbonePart, LoraPart
 from knowmvg.interfaces.cli.main import app
-from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.doctor.coordinates_checks import look_at_adapters, look_at_lengths, look_at_numbers
 from knowmvg.training.doctor.diagnosis import Diagnosis, diagnose
@@ -27,23 +24,10 @@ from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.doctor.measuring import gradients_of
 from knowmvg.training.recipe import read_recipe, read_recipe_of
 from knowmvg.training.run import train
-from tests.backbones.tiny_families import quiet_on_one_thread, write_family
+from tests.backbones.tiny_families import write_family
 
 ROOT = Path(__file__).parents[3]
 TWO = LoraPart(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet() -> Iterator[None]:
-    with quiet_on_one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pfmvg-doctor")
-    write_dataset(folder / "data", studies=24, seed=3, size=64, splits=(0.5, 0.25, 0.25), workers=1)
-    return write(folder)
 
 
 @pytest.fixture(scope="module")
