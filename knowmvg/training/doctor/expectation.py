@@ -41,7 +41,10 @@ def look_at_cost(trial: Trial, recipe: Tried, parts: Path) -> Iterator[Finding]:
     most = max(trial.stages, key=lambda stage: stage.memory).name
     said = f"{size(memory)} at its highest ({most}), beside the programme itself; {size(free)} are free"
     if memory > ROOM * free:
-        yield Finding(Level.PROBLEM, "memory", said, fitting(trial, recipe, free))
+        todo = f"A step of its own fits: lower batch or sizes of {most}, if it has any."
+        if trial.memory() > ROOM * free:
+            todo = fitting(trial, recipe, free)
+        yield Finding(Level.PROBLEM, "memory", said, todo)
     else:
         yield Finding(Level.OK, "memory", said)
     minutes = sum(stage.steps * stage.seconds for stage in trial.stages) / 60

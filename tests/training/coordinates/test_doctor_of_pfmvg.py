@@ -17,9 +17,10 @@ from knowmvg.grounders.backbones.load import SpeakingBackbone, load_speaking
 from knowmvg.grounders.backbones.record import BackbonePart, LoraPart
 from knowmvg.interfaces.cli.main import app
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
+from knowmvg.training.doctor import expectation
 from knowmvg.training.doctor.coordinates_checks import look_at_adapters, look_at_lengths, look_at_numbers
 from knowmvg.training.doctor.diagnosis import Diagnosis, diagnose
-from knowmvg.training.doctor.expectation import fitting, look_at_trial, needed_disk, on_card
+from knowmvg.training.doctor.expectation import fitting, look_at_cost, look_at_trial, needed_disk, on_card
 from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.doctor.measuring import gradients_of
 from knowmvg.training.recipe import read_recipe, read_recipe_of
@@ -132,6 +133,23 @@ def test_the_published_recipe_is_tried_on_its_base(recipe: Path, base: Path) -> 
     assert advice.startswith("Set base.checkpointing=true base.dtype=bfloat16, or ")
     assert f"{trial.section}.batch=" in advice
     assert on_card(trial, read, 24).level is Level.OK
+
+
+def test_what_does_not_fit_is_named_and_a_step_that_fits_is_left_alone(
+    sound: Diagnosis, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, read = sound.trial, read_recipe_of(PfmvgRecipe, recipe)
+    assert trial is not None
+    monkeypatch.setattr(expectation, "free_memory", lambda device: trial.memory())
+    (memory,) = (finding for finding in look_at_cost(trial, read, recipe.parent) if finding.about == "memory")
+    assert memory.level is Level.PROBLEM
+    assert "reports" in memory.said
+    assert memory.todo.startswith("Set caption.batch=2")
+    large = replace(trial, stages=[replace(trial.stages[-1], memory=10 * trial.memory())])
+    monkeypatch.setattr(expectation, "free_memory", lambda device: 5 * trial.memory())
+    (memory,) = (finding for finding in look_at_cost(large, read, recipe.parent) if finding.about == "memory")
+    assert memory.level is Level.PROBLEM
+    assert "of validation" in memory.todo
 
 
 def test_a_base_that_is_not_here_is_a_problem_and_no_traceback(recipe: Path, tmp_path: Path) -> None:
