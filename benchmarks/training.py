@@ -8,8 +8,8 @@ features read from the cache on disk, and with SAM ViT-B run on the 1024-pixel c
 needs it. Everything else is the same; the SAM has the real class and size with random weights, loaded from a folder as
 a published one is. One thread, one study a step; the two kinds of step alternate, and their medians are compared.
 
-``memory_estimate_error``: how far the doctor's estimate is from the memory of a whole run, as a share, the greater of
-two sizes (benchmarks/doctor.py); ``memory_estimate`` has the bytes.
+``memory_estimate_error``: how far the doctor's estimate is from the memory of a whole run, as a share, the greatest of
+two systems at two sizes (benchmarks/doctor.py); ``memory_estimate`` has the bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from doctor import RECIPE, SIZES, STUDIES, memory_estimate  # benchmarks/doctor.py
+from doctor import CASES, STUDIES, Case, memory_estimate  # benchmarks/doctor.py
 from torch.optim import AdamW
 from transformers import SamConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
@@ -131,12 +131,11 @@ def measure(
     work: Path,
     rounds: int,
     vision: dict[str, int],
-    recipe: Path = RECIPE,
+    cases: Mapping[str, Case] = CASES,
     studies: int = STUDIES,
-    sizes: Mapping[str, list[str]] = SIZES,
 ) -> dict[str, Any]:
-    """Every figure; the SAM, the recipe and its sizes are others in a test."""
-    return cached_step(work, rounds, vision) | memory_estimate(recipe, studies, sizes)
+    """Every figure; the SAM, the recipes and their sizes are others in a test."""
+    return cached_step(work, rounds, vision) | memory_estimate(cases, studies)
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ def test_every_figure_is_there(training: ModuleType, tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(yaml.safe_dump(TINY), encoding="utf-8")
     vision = {**SMALL, "image_size": 128, "patch_size": 16}
-    figures = training.measure(tmp_path / "work", 1, vision, recipe, TINY["data"]["studies"], {"tiny": []})
+    cases = {"tiny": training.Case(recipe, importlib.import_module("doctor").FEW)}
+    figures = training.measure(tmp_path / "work", 1, vision, cases, TINY["data"]["studies"])
     assert figures["cached_step_speedup"] == figures["uncached_step_seconds"] / figures["cached_step_seconds"]
     assert figures["cache_bytes_an_image"] == 256 * 8 * 8 * 2
     estimate, found = (figures["memory_estimate"]["tiny"][name] for name in ("estimate", "measured"))

@@ -44,7 +44,7 @@ class Vocabulary:
         never spelled letter by letter: the model was taught tokens.
         """
         added = {number: token.content for number, token in backend.added_tokens_decoder.items()}
-        whole = _has_units(codec, canvas, set(backend.get_vocab()))
+        whole = has_units(codec, canvas, set(backend.get_vocab()))
         pieces = []
         for number, text in _texts(backend, added):
             if not whole or number in added or not {"<", ">"} & set(text):
@@ -86,7 +86,7 @@ class Vocabulary:
             seen += 1
 
 
-def _has_units(codec: BoxCodec, canvas: Size, tokens: set[str]) -> bool:
+def has_units(codec: BoxCodec, canvas: Size, tokens: set[str]) -> bool:
     """Whether each number of the codec, in its angle brackets, is a token."""
     layout = codec.layout("")
     _, bracket, name = layout.box[0].rpartition("<")

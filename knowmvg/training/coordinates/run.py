@@ -8,23 +8,27 @@ from typing import Any
 
 import torch
 
-from knowmvg.core.boxtext.views import View
-from knowmvg.core.errors import RecipeError
 from knowmvg.grounders.backbones.load import SpeakingBackbone
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import Convention
 from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.coordinates.instructions import pools
-from knowmvg.grounders.coordinates.load import load_speaker
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.coordinates.store import save
 from knowmvg.grounders.coordinates.tuning import projection_of
-from knowmvg.grounders.diffusion.text import quietly
-from knowmvg.training.coordinates.lessons import Lessons, PhraseLessons, ReportLessons, Teacher, caption_rows
+from knowmvg.training.coordinates.both_stages import (
+    model_of,
+    phrase_lessons,
+    published_model,
+    report_lessons,
+    small_part,
+    stage_of,
+)
+from knowmvg.training.coordinates.drawn_parts import save_base
+from knowmvg.training.coordinates.lessons import Lessons
 from knowmvg.training.coordinates.recipe import CosinePart, PfmvgRecipe
-from knowmvg.training.coordinates.small_parts import base, base_folder, language_folder, save_base, vision_folder
-from knowmvg.training.coordinates.stage import Stage
+from knowmvg.training.coordinates.small_parts import base, base_folder, language_folder, vision_folder
 from knowmvg.training.coordinates.teaching import Figures, teach
 from knowmvg.training.coordinates.tokens import look_of
 from knowmvg.training.coordinates.validation import validate
@@ -46,7 +50,7 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     with timed(folder, "data"):
         work = open_workplace(recipe, parts, report)
     loaded, convention = _small(work) if recipe.base is None else _published(work, recipe.base, folder)
-    task = _task(recipe, convention)
+    task = task_of(recipe, convention)
     figures = _ground(work, loaded, task, folder)
     facts = _facts(work, folder, figures)
     trained = recipe.base is not None or recipe.grounding.epochs > 0  # of a small model, stage 1 lies in the base
@@ -56,7 +60,7 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     write_json(folder / "run.json", facts)
 
 
-def _task(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
+def task_of(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
     """How the model is asked: as it is taught. It is taught no phrase without a box, so it always gives one."""
     question = pools().refer_question("{phrase}")
     own = {"codec": recipe.codec, "question": question, "fit": recipe.fit, "least": 1, "naming": None}
@@ -76,8 +80,7 @@ def _small(work: Workplace) -> tuple[SpeakingBackbone, Convention]:
         made_once(folder / "model" / "config.json", lambda: _learn_reports(work), folder / ".lock")
         folder = folder / "model"
     torch.manual_seed(recipe.seed)
-    lora = work.scratch.lora if recipe.grounding.epochs else None
-    return _loaded(BackbonePart(id=str(folder), dtype="float32", lora=lora), work.device)
+    return model_of(small_part(str(folder), work, adapted=recipe.grounding.epochs > 0), work.device)
 
 
 def reports_folder(work: Workplace) -> Path:
@@ -89,8 +92,8 @@ def reports_folder(work: Workplace) -> Path:
 def _learn_reports(work: Workplace) -> None:
     """Stage 1 of a model of CPU size: the whole language model, which has read little, and the projection."""
     folder = reports_folder(work)
-    loaded, _ = _loaded(BackbonePart(id=str(base(work)), dtype="float32", lora=None), work.device)
-    lessons = _reports(work, loaded)
+    loaded, _ = model_of(small_part(str(base(work)), work, adapted=False), work.device)
+    lessons = report_lessons(work, loaded)
     with timed(folder, "reports"):
         _teach(work, loaded, lessons, work.recipe.caption, "reports", folder, language=True)
     save_base(loaded.vlm.model.cpu(), loaded.conversation.backend, loaded.pictures.processor, folder / "model")
@@ -99,43 +102,15 @@ def _learn_reports(work: Workplace) -> None:
 
 def _published(work: Workplace, part: BackbonePart, folder: Path) -> tuple[SpeakingBackbone, Convention]:
     """A published model after stage 1, which trains the adapters and the projection that stage 2 goes on with."""
-    torch.manual_seed(work.recipe.seed)
-    loaded, convention = _loaded(part, work.device)
-    projection_of(loaded.vlm).float()  # what is trained is single precision
+    loaded, convention = published_model(work, part)
     if work.recipe.caption.epochs:
-        lessons = _reports(work, loaded)
+        lessons = report_lessons(work, loaded)
         with timed(folder, "reports"):
             _teach(work, loaded, lessons, work.recipe.caption, "reports", folder / "reports")
     return loaded, convention
 
 
-def _loaded(part: BackbonePart, device: torch.device) -> tuple[SpeakingBackbone, Convention]:
-    """Raises ``ModelError`` as ``load_speaker``, and ``RecipeError`` for a model that cannot be taught so."""
-    with quietly():
-        speaker, convention = load_speaker(part, str(device))
-    if not isinstance(speaker, BackboneSpeaker):
-        raise RecipeError("a base that can be trained", f"{part.id}, which is asked only", "Name a LLaVA, say.")
-    try:
-        projection_of(speaker.loaded.vlm)
-    except ValueError as error:
-        todo = "Name a model in LLaVA's layout: llava, joined_llava, gemma3, paligemma or internvl."
-        raise RecipeError("a base with a projection to train", str(error), todo) from error
-    return speaker.loaded, convention
-
-
 # --- the stages ------------------------------------------------------------------------------------------------------
-
-
-def _reports(work: Workplace, loaded: SpeakingBackbone) -> ReportLessons:
-    recipe = work.recipe
-    data = []
-    for part in recipe.caption.data:
-        own = part.folder or recipe.data.folder
-        rows, left_out = caption_rows(own, work.held_out())
-        if left_out:
-            work.report(f"reports: {left_out} studies of {own} left out: their patients are validated or tested on")
-        data.append((part, own, rows))
-    return ReportLessons(data, recipe.caption.most_words, _view(recipe, loaded), recipe.seed)
 
 
 def _ground(work: Workplace, loaded: SpeakingBackbone, task: CoordinatesConfig, folder: Path) -> Figures:
@@ -147,10 +122,7 @@ def _ground(work: Workplace, loaded: SpeakingBackbone, task: CoordinatesConfig, 
 
     if not recipe.grounding.epochs:
         return figures()
-    part = recipe.grounding
-    lessons = PhraseLessons(
-        recipe.data.folder, work.studies.train, recipe.codec, _view(recipe, loaded), part.least_side
-    )
+    part, lessons = recipe.grounding, phrase_lessons(work, loaded)
     with timed(folder, "boxes"):
         return _teach(work, loaded, lessons, part, "boxes", folder / "boxes", figures, part.validate_)
 
@@ -169,23 +141,10 @@ def _teach(
 ) -> Figures:
     recipe = work.recipe
     look = look_of(loaded, lessons.sources(), recipe.fit, work.parts, work.report, keep=recipe.keep_tokens)
-    stage = Stage(
-        loaded,
-        part,
-        len(lessons.lengths),
-        Teacher(loaded, lessons, look),
-        projection=recipe.projection,
-        language=language,
-        seed=recipe.seed,
-        lengths=lessons.lengths,
-    )
+    stage = stage_of(work, loaded, lessons, part, look, language=language)
     count = sum(parameter.numel() for parameter in stage.parameters.values())
     work.report(f"{name}: {count / 1e6:.1f} million weights, {len(lessons.lengths)} pairs, {stage.steps} steps")
     return teach(stage, name, folder, work.report, figures, every)
-
-
-def _view(recipe: PfmvgRecipe, loaded: SpeakingBackbone) -> View:
-    return View(recipe.fit, (loaded.pictures.side, loaded.pictures.side))
 
 
 def _facts(work: Workplace, folder: Path, figures: Figures) -> dict[str, Any]:

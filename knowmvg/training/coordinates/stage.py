@@ -65,7 +65,7 @@ class Stage:
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
         self.steps = part.epochs * -(-items // part.batch)
         self.step = 0
-        self._batch_of = batch_of
+        self.batch_of = batch_of
         self.parameters = unfreeze(loaded.vlm, projection=projection, language=language)
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=part.lr, weight_decay=part.weight_decay)
 
@@ -98,12 +98,12 @@ class Stage:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(self.seed * 1_000_003 + self.step)  # of dropout: the same whether or not it was interrupted
-        batch = self._batch_of(self._chosen(), Random(f"{self.seed} {self.step}"))
+        batch = self.batch_of(self._chosen(), Random(f"{self.seed} {self.step}"))
         self.loaded.vlm.train()
+        self.optimizer.zero_grad()  # before the pass, not behind it: old gradients and activations are not held at once
         loss = answer_loss(self.loaded.vlm, batch)
         if not bool(torch.isfinite(loss)):
             raise FloatingPointError(f"the loss of step {self.step} is not finite")
-        self.optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.parameters.values(), self.part.clip)
         self.optimizer.step()
@@ -114,11 +114,11 @@ class Stage:
         """The items of the present step."""
         epoch, place = divmod(self.step, -(-self.items // self.part.batch))
         if self._epoch[0] != epoch:
-            self._epoch = (epoch, self._batches(epoch))
+            self._epoch = (epoch, self.batches(epoch))
         return self._epoch[1][place]
 
-    def _batches(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch: every item once."""
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch in order: every item once."""
         size, order = self.part.batch, list(range(self.items))
         random = Random(f"{self.seed} {epoch} order")
         random.shuffle(order)

@@ -73,11 +73,16 @@ def look_of(
         return FreshTokens(loaded)
     files = {}
     for folder, rows in sources.items():
-        path = parts / f"coordinates-tokens-{identity(loaded, folder, rows, fit)}" / "tokens.npy"
+        path = parts / place_of(loaded, folder, rows, fit)
         path.parent.mkdir(parents=True, exist_ok=True)
         made_once(path, partial(keep_tokens, path, loaded, folder, rows, fit, report))
         files[folder] = path, rows
     return KeptTokens(files)
+
+
+def place_of(loaded: SpeakingBackbone, folder: Path, rows: Sequence[StudyRow], fit: Fit) -> Path:
+    """The file of the tokens of rows among the shared parts."""
+    return Path(f"coordinates-tokens-{identity(loaded, folder, rows, fit)}") / "tokens.npy"
 
 
 def identity(loaded: SpeakingBackbone, folder: Path, rows: Sequence[StudyRow], fit: Fit) -> str:

@@ -40,6 +40,7 @@ class Diagnosis:
         values["findings"] = [asdict(finding) for finding in self.findings]
         if self.trial is not None:
             values["trial"] = asdict(self.trial) | {"disk": needed_disk(self.trial)}
+            del values["trial"]["checks"]  # they are among the findings
         return values
 
 
@@ -66,10 +67,14 @@ def diagnose(recipe: RunPart, runs: Path, told: Callable[[Finding], None]) -> Di
         add([Finding(Level.NOTE, "trial", "not made: it needs the data")])
         return diagnosis
     try:
-        diagnosis.trial = TRIALS[type(recipe)](recipe, parts)
+        trial = TRIALS[type(recipe)](recipe, parts)
     except KnowmvgError as error:
         add([Finding(Level.PROBLEM, "trial", f"expected {error.expected}, got {error.got}", error.todo)])
         return diagnosis
-    add(look_at_trial(diagnosis.trial))
-    add(look_at_cost(diagnosis.trial, recipe, parts))
+    if trial is None:
+        add([Finding(Level.NOTE, "trial", "not made: the recipe leaves out every stage of the grounder's own")])
+        return diagnosis
+    diagnosis.trial = trial
+    add(look_at_trial(trial))
+    add(look_at_cost(trial, recipe, parts))
     return diagnosis

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,14 @@ from knowmvg.training.diffusion.small_parts import autoencoder_folder, text_fold
 from knowmvg.training.diffusion.text_encoder import TERMS, ReadingTask, small_bert, train_tokenizer
 from knowmvg.training.diffusion.unet import small_unet
 from knowmvg.training.diffusion.workplace import Workplace
-from knowmvg.training.doctor.growth import BatchSize, Growth
-from knowmvg.training.doctor.measuring import measured_stage, size_of
+from knowmvg.training.doctor.growth import BatchSize
+from knowmvg.training.doctor.measuring import gradients_of, growth_by_doubling, measured_stage, size_of
+from knowmvg.training.doctor.measuring import sampled as sampled_studies
 from knowmvg.training.doctor.training_step import TrainingStep
 from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
 from knowmvg.training.memory import free_memory, highest_memory
-from knowmvg.training.studies import TrainingStudies
 
 SAMPLE = 8  # training studies whose images and captions are drawn
-SAFE = 3  # times what half the batch took must be free, for a batch to be tried
 
 
 def try_out_diffusion(work: Workplace) -> Trial:
@@ -49,21 +48,14 @@ def try_out_diffusion(work: Workplace) -> Trial:
     """
     recipe = work.recipe
     with tempfile.TemporaryDirectory() as folder:
-        sampled = _sampled(work, Path(folder))
+        studies = sampled_studies(work.studies, SAMPLE)
+        sampled = replace(work, parts=Path(folder), studies=studies, report=lambda _: None)
         if recipe.base is None:
             model, stages = _blank(work, sampled)
         else:
             model, stages = published(sampled, recipe.base)[0], []
         latents, stage = _latents(work, sampled, model)
         return _tried(work, sampled, model, latents, [*stages, stage])
-
-
-def _sampled(work: Workplace, parts: Path) -> Workplace:
-    """The workplace on a sample of its training studies, with a folder of parts of its own."""
-    rows = work.studies.train
-    chosen = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    studies = TrainingStudies(work.studies.folder, list(chosen), [], work.studies.fingerprint)
-    return Workplace(work.recipe, parts, studies, work.device, lambda _: None)
 
 
 def _images(sampled: Workplace, side: int) -> Bytes:
@@ -132,10 +124,9 @@ def _tried(
     (two,) = drawn(2, 1)
     loss = step.gradients(two)
     trained = {name: p for name, p in task.unet.named_parameters() if p.requires_grad}
-    taught = {_part(name) for name, p in trained.items() if p.grad is not None}
-    broken = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
+    untaught, broken = gradients_of(trained, _part)
     step.update()  # the optimizer's own numbers are made in it
-    updating = sum(4 * p.numel() for p in step.trained) + highest_memory(step.update, device)
+    updating = step.updating(device)
     parts = {
         "unet": size_of(task.unet),
         "text_encoder": size_of(model.text_encoder),
@@ -143,7 +134,9 @@ def _tried(
         "running mean": size_of(task.mean),
     }
     largest, held = BatchSize(recipe.train.batch, 0), sum(part.stored for part in parts.values()) + step.kept
-    growth = _growth(lambda batch: step.gradients(drawn(batch, 1)[0]), recipe.train.batch, device)
+    growth = growth_by_doubling(
+        lambda batch: step.gradients(drawn(batch, 1)[0]), lambda batch: BatchSize(batch, 0), recipe.train.batch, device
+    )
     memory = held + max(growth.of(largest), updating)
     fits = memory < free_memory(device)
     timed, times = (drawn(recipe.train.batch, 1)[0], 1) if fits else (two, recipe.train.batch / 2)
@@ -161,25 +154,9 @@ def _tried(
         cached=2 * 2 * int(np.prod(latents.shape)),  # mean and deviation in half precision
         studies=len(work.studies.train) + len(work.studies.valid),
         loss=loss,
-        boxes_are_tokens=None,
-        untaught=sorted({_part(name) for name in trained} - taught),
+        untaught=untaught,
         broken=broken,
-        left_out=0,
     )
-
-
-def _growth(gradients: Callable[[int], object], batch: int, device: torch.device) -> Growth:
-    """Memory by the number of images, of doubled numbers up to the batch as far as the next should fit: the last two.
-
-    A small batch does not tell: what its activations take is less than the gradients, which come when those are gone.
-    """
-    tried = list[tuple[int, int]]()
-    for images in [*(2**k for k in range(batch.bit_length()) if 2**k < batch), batch]:
-        if tried and SAFE * tried[-1][1] > free_memory(device):
-            break
-        tried.append((images, highest_memory(partial(gradients, images), device)))
-    last = tried[-2:]
-    return Growth.fitted([BatchSize(images, 0) for images, _ in last], [taken for _, taken in last])
 
 
 def _on(device: torch.device, batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import numpy as np
 class BatchSize:
     """What the memory of a batch goes by: padded tokens, those of texts without an image included, and boxes.
 
-    Of a diffusion model's batch its images are counted in the place of tokens, and no boxes.
+    Of a diffusion model's batch its images are counted in the place of tokens, and no boxes; of PFMVG's, whose boxes
+    are text, tokens alone.
     """
 
     tokens: int

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from knowmvg.training.memory import highest_memory
+
 ADAM = 2  # numbers that the optimizer keeps for each that is trained
 
 
@@ -42,3 +44,7 @@ class TrainingStep:
         """Clip and step."""
         nn.utils.clip_grad_norm_(self.trained, self.clip)
         self.optimizer.step()
+
+    def updating(self, device: torch.device) -> int:
+        """Bytes of the gradients and of what an update takes for itself; there was one before."""
+        return sum(4 * p.numel() for p in self.trained) + highest_memory(self.update, device)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from knowmvg.grounders.prompted.grounder import PromptedGrounder
 from knowmvg.grounders.segmenters.load import LoadedSam
 from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.cache import FeatureCache
+from knowmvg.training.doctor.answers import box_marks, left_out
 from knowmvg.training.doctor.growth import BatchSize, Growth
-from knowmvg.training.doctor.measuring import measured_stage, size_of
+from knowmvg.training.doctor.measuring import gradients_of, measured_stage, size_of
+from knowmvg.training.doctor.measuring import sampled as sampled_studies
 from knowmvg.training.doctor.training_step import TrainingStep
 from knowmvg.training.doctor.trial_result import PartSize, Stage, Trial
 from knowmvg.training.hardware import device_of
@@ -43,7 +46,6 @@ from knowmvg.training.prompted.model import assembled, own_graph
 from knowmvg.training.prompted.recipe import Recipe
 from knowmvg.training.prompted.segmenter import WEIGHTS, SegmenterTask, collate_prompted
 from knowmvg.training.prompted.workplace import Workplace
-from knowmvg.training.studies import TrainingStudies
 
 SAMPLE = 64  # training studies whose reports and boxes are counted
 DRAWS = 40  # batches that are drawn from them, to find a large one
@@ -56,7 +58,8 @@ def try_out(work: Workplace) -> Trial:
     """
     recipe = work.recipe
     with tempfile.TemporaryDirectory() as folder:
-        sampled = _sampled(work, Path(folder))
+        studies = sampled_studies(work.studies, SAMPLE)
+        sampled = replace(work, parts=Path(folder), studies=studies, report=lambda _: None)
         graph = own_graph(recipe, Path(folder) / "private")
         tokenizer, built = words(sampled)
         language = blank_language(recipe, tokenizer) if recipe.speaks_itself else None
@@ -74,14 +77,6 @@ def try_out(work: Workplace) -> Trial:
         )
         grounder.model.to(device_of(recipe.machine))
         return _tried(work, sampled, grounder, features, tokens, stages)
-
-
-def _sampled(work: Workplace, parts: Path) -> Workplace:
-    """The workplace on a sample of its training studies, with a folder of parts of its own."""
-    rows = work.studies.train
-    chosen = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
-    studies = TrainingStudies(work.studies.folder, list(chosen), [], work.studies.fingerprint)
-    return Workplace(work.recipe, parts, studies, work.masked, lambda _: None)
 
 
 def _shared_stages(
@@ -134,13 +129,11 @@ def _tried(
     drawn = [_on(device, task.collate([one])) for one in _drawn(recipe, examples)]
     probes = [_on(device, task.collate([one])) for one in _probes(recipe, examples)]
     loss = step.gradients(probes[-1])
-    taught = {name.split(".")[0] for name, p in grounder.trainable().items() if p.grad is not None}
-    broken = [name for name, p in grounder.trainable().items() if p.grad is not None and not p.grad.isfinite().all()]
+    untaught, broken = gradients_of(grounder.trainable(), lambda name: name.split(".")[0])
     step.update()  # the optimizer's own numbers are made in it
     sizes = [_size(batch) for batch in probes]
     growth = Growth.fitted(sizes, [highest_memory(partial(step.gradients, batch), device) for batch in probes])
-    gradients = sum(4 * p.numel() for p in step.trained)
-    updating = gradients + highest_memory(step.update, device)
+    updating = step.updating(device)
     parts = _parts(grounder)
     largest = max(map(_size, drawn), key=growth.of)
     held = sum(part.stored for part in parts.values()) + step.kept
@@ -157,10 +150,12 @@ def _tried(
         cached=sum(2 * cache([examples[0].id]).numel() for cache in (features, tokens) if cache is not None),
         studies=len(work.studies.train) + len(work.studies.valid),
         loss=loss,
-        boxes_are_tokens=all(one.answer.count(grounder.tokenizer.box) == len(one.boxes) for one in examples),
-        untaught=sorted({name.split(".")[0] for name in grounder.trainable()} - taught),
+        untaught=untaught,
         broken=broken,
-        left_out=sum(example.left_out for example in examples),
+        checks=(
+            box_marks(all(one.answer.count(grounder.tokenizer.box) == len(one.boxes) for one in examples)),
+            *left_out(sum(example.left_out for example in examples)),
+        ),
     )
 
 

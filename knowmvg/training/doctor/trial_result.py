@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from knowmvg.training.doctor.finding import Finding
 from knowmvg.training.doctor.growth import BatchSize, Growth
 
 
@@ -33,19 +34,19 @@ class Trial:
 
     Args:
         parts: parts of the model by name.
-        stages: all stages that are not done yet; the last one is the grounder's own.
-        growth: memory of a forward and backward pass of that stage by the size of its batch.
+        stages: all stages that are not done yet; the last ones are the grounder's own.
+        growth: memory of a forward and backward pass of the grounder's own stage, of two the one that takes more, by
+            the size of its batch.
         largest: the largest of the batches that were drawn.
         updating: bytes of the gradients and of what an optimizer step takes for itself.
         kept_by_optimizer: bytes of the optimizer's own numbers.
         cached: bytes of one study's cached features and image tokens.
         studies: studies whose features are cached.
         loss: the first loss.
-        boxes_are_tokens: whether the answers of the sample hold as many ``<BOX>`` tokens as boxes; ``None`` where
-            a system has no such token.
         untaught: parts with trained parameters of which none got a gradient.
         broken: trained parameters whose gradient is not finite.
-        left_out: labelled phrases of the sample that do not fit in the language model's length.
+        checks: what was looked at in this system alone: tokens of its answers, their lengths, adapters.
+        section: section of the recipe with the pace of the stage that ``growth`` to ``kept_by_optimizer`` are of.
     """
 
     parts: Mapping[str, PartSize]
@@ -57,13 +58,13 @@ class Trial:
     cached: int
     studies: int
     loss: float
-    boxes_are_tokens: bool | None
     untaught: Sequence[str]
     broken: Sequence[str]
-    left_out: int
+    checks: Sequence[Finding] = ()
+    section: str = "train"
 
     def memory(self, share: float = 1.0) -> int:
-        """Bytes of a step of the grounder's stage at its highest, with a ``share`` of the batch."""
+        """Bytes of a step of the stage of ``section`` at its highest, with a ``share`` of the batch."""
         batch = BatchSize(round(self.largest.tokens * share), round(self.largest.boxes * share))
         held = sum(part.stored for part in self.parts.values()) + self.kept_by_optimizer
         return held + max(self.growth.of(batch), self.updating)

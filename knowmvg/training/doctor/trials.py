@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.doctor.trial_result import Trial
 from knowmvg.training.prompted.recipe import Recipe
@@ -29,5 +30,17 @@ def _diffusion(recipe: DiffusionRecipe, parts: Path) -> Trial:
     return try_out_diffusion(open_workplace(recipe, parts, lambda _: None))
 
 
-TRIALS: dict[type[RunPart], Callable[[Any, Path], Trial]] = {Recipe: _prompted, DiffusionRecipe: _diffusion}
-"""A recipe and the folder of shared parts to what its trial found; ``KnowmvgError`` where a part cannot be built."""
+def _coordinates(recipe: PfmvgRecipe, parts: Path) -> Trial | None:
+    from knowmvg.training.coordinates.workplace import open_workplace
+    from knowmvg.training.doctor.coordinates_trial import try_out_coordinates
+
+    return try_out_coordinates(open_workplace(recipe, parts, lambda _: None))
+
+
+TRIALS: dict[type[RunPart], Callable[[Any, Path], Trial | None]] = {
+    Recipe: _prompted,
+    DiffusionRecipe: _diffusion,
+    PfmvgRecipe: _coordinates,
+}
+"""A recipe and the folder of shared parts to what its trial found, ``None`` where it trains nothing; ``KnowmvgError``
+where a part cannot be built."""

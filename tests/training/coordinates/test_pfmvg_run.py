@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,12 @@ from knowmvg.grounders.coordinates.load import load_speaker
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.store import load_grounder
 from knowmvg.sources.manifest import load_study, read_rows
-from knowmvg.sources.phantom.dataset import write_dataset
 from knowmvg.training.coordinates import stage
 from knowmvg.training.coordinates.validation import validate
 from knowmvg.training.recipe import read_recipe
 from knowmvg.training.run import train
 from knowmvg.training.trainer import Stopped
-from tests.backbones.tiny_families import quiet_on_one_thread, write_family
+from tests.backbones.tiny_families import write_family
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 OFF = {"stage 1": "caption.epochs=0", "stage 2": "grounding.epochs=0"}
@@ -40,19 +38,6 @@ OFF = {"stage 1": "caption.epochs=0", "stage 2": "grounding.epochs=0"}
 
 def silent(line: str) -> None:
     """No progress."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet() -> Iterator[None]:
-    with quiet_on_one_thread():
-        yield
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pfmvg")
-    write_dataset(folder / "data", studies=24, seed=3, size=64, splits=(0.5, 0.25, 0.25), workers=1)
-    return write(folder)
 
 
 @pytest.fixture(scope="module")
