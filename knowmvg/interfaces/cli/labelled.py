@@ -10,6 +10,7 @@ from typing import Self, overload
 from knowmvg.core.errors import ImageError, ManifestError
 from knowmvg.core.records import Study
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
+from knowmvg.sources.splits.empty import no_studies
 
 
 class LabelledStudies(Sequence[Study]):
@@ -22,9 +23,7 @@ class LabelledStudies(Sequence[Study]):
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.rows = folder, list(read_rows(folder, split))
         if not self.rows:
-            raise ManifestError(
-                f"studies of the split {split!r}", f"none in {folder}", "Choose another split or folder."
-            )
+            raise no_studies(folder, split)
 
     def __len__(self) -> int:
         return len(self.rows)
