@@ -46,7 +46,7 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     with timed(folder, "data"):
         work = open_workplace(recipe, parts, report)
     loaded, convention = _small(work) if recipe.base is None else _published(work, recipe.base, folder)
-    task = _task(recipe, convention)
+    task = task_of(recipe, convention)
     figures = _ground(work, loaded, task, folder)
     facts = _facts(work, folder, figures)
     trained = recipe.base is not None or recipe.grounding.epochs > 0  # of a small model, stage 1 lies in the base
@@ -56,10 +56,10 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     write_json(folder / "run.json", facts)
 
 
-def _task(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
+def task_of(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
     """How the model is asked: as it is taught. It is taught no phrase without a box, so it always gives one."""
     question = pools().refer_question("{phrase}")
-    own = {"codec": recipe.codec, "question": question, "fit": recipe.fit, "least": 1, "naming": None}
+    own = {"codec": recipe.codec, "question": question, "lowered": True, "fit": recipe.fit, "least": 1, "naming": None}
     known = CoordinatesConfig.of(convention).model_dump()
     return CoordinatesConfig.model_validate(known | own | {"expected": recipe.expected})
 
