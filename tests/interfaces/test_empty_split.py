@@ -12,11 +12,11 @@ from knowmvg.interfaces.cli.main import main
 from tests.sources.data_folders import row, write_folder
 
 COMMANDS = {
-    "ground": ["ground", "{data}", "--split", "test", "--out", "{out}"],
-    "kg build": ["kg", "build", "{data}", "--split", "test", "--out", "{out}"],
-    "convert": "convert boxes {data} --from manifest --to coco --split test --out {out}".split(),
-    "evaluate": "evaluate --predictions {data} --format coco --protocol generate --data {data} --out {out}".split(),
-    "leaderboard": "leaderboard --run some={data} --data {data} --split test --out {out} --runs {out}".split(),
+    "ground": "ground {data} --split test --out {out}",
+    "kg build": "kg build {data} --split test --out {out}",
+    "convert": "convert boxes {data} --from manifest --to coco --split test --out {out}",
+    "evaluate": "evaluate --predictions {data} --format coco --protocol generate --data {data} --out {out}",
+    "leaderboard": "leaderboard --run some={data} --data {data} --split test --out {out} --runs {out}",
 }
 
 
@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 def test_the_splits_that_hold_studies_are_named(name, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     out = tmp_path / "out"
-    code = main([word.format(data=data, out=out) for word in COMMANDS[name]])
+    code = main([word.format(data=data, out=out) for word in COMMANDS[name].split()])
     err = capsys.readouterr().err
     assert code == ManifestError.exit_code, err
     assert f"studies of the split 'test' in {data}" in err
@@ -41,5 +41,5 @@ def test_the_splits_that_hold_studies_are_named(name, data, tmp_path, capsys, mo
 
 
 def test_a_data_set_without_any_study_is_to_be_written_again(tmp_path):
-    with pytest.raises(ManifestError, match="lists none.*knowmvg prepare"):
+    with pytest.raises(ManifestError, match=r"lists none.*knowmvg prepare"):
         WorkList(write_folder(tmp_path / "data", []))
