@@ -80,8 +80,10 @@ class WorkList:
         if not self.studies and self.listed:
             raise no_studies(folder, split)
         if not self.studies:
+            images = sum(path.suffix.lower() in IMAGES for path in folder.iterdir())
+            got = f"{images} image{'s' * (images > 1)}, none with its report" if images else "none"
             todo = f"Put NAME{REPORT} beside each image, or run knowmvg prepare."
-            raise ManifestError(f"manifest.jsonl, or images with reports, in {folder}", "none", todo)
+            raise ManifestError(f"manifest.jsonl, or images with reports, in {folder}", got, todo)
 
     def __iter__(self) -> Iterator[Item]:
         here = str(self.folder)

@@ -36,11 +36,16 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if path.is_dir():
+            own = path / "recipe.yaml"
+            todo = f"Its recipe is {own}." if own.is_file() else "Name a recipe, a YAML file."
+            raise RecipeError("a recipe", f"a folder at {path}", todo) from error
         reason = (error.strerror if isinstance(error, OSError) else None) or "no UTF-8 text"
         raise RecipeError("a readable recipe", f"{reason} at {path}", "Check the path.") from error
     found = _parse(text, str(path))
     if not isinstance(found, dict):
-        raise RecipeError("a YAML mapping", f"{type(found).__name__} in {path}", "Write keys as `name: value`.")
+        got = "nothing" if found is None else "a list" if isinstance(found, list) else "a single value"
+        raise RecipeError("a YAML mapping", f"{got} in {path}", "Write keys as `name: value`.")
     values: dict[str, Any] = found
     base = values.pop("extends", None)
     if base is None:

@@ -16,7 +16,7 @@ COMMANDS = {
     "kg build": "kg build {data} --split test --out {out}",
     "convert": "convert boxes {data} --from manifest --to coco --split test --out {out}",
     "evaluate": "evaluate --predictions {data} --format coco --protocol generate --data {data} --out {out}",
-    "leaderboard": "leaderboard --run some={data} --data {data} --split test --out {out} --runs {out}",
+    "leaderboard": "leaderboard --run some=owner/name --data {data} --split test --out {out} --runs {out}",
 }
 
 

@@ -72,3 +72,25 @@ class LabelledStudies(Sequence[Study]):
                 error.got if isinstance(error, ImageError) else f"{type(error).__name__} at {row.image}",
                 "Restore the data set's files.",
             ) from error
+
+
+def boxed_studies(folder: Path, split: str) -> LabelledStudies:
+    """The studies of a split that boxes are to be measured on.
+
+    Raises ``ManifestError`` as ``LabelledStudies``, and for a split without a box.
+    """
+    found = LabelledStudies(folder, split)
+    if not any(phrase.boxes for row in found.rows for phrase in row.phrases):
+        todo = "Name a split or a data set whose phrases have boxes."
+        raise ManifestError(f"phrases with boxes in the split {split!r} of {folder}", "none", todo)
+    return found
+
+
+def training_studies(folder: Path) -> LabelledStudies | None:
+    """The studies that controls learn from; ``None`` for a data set whose split train is empty or has no box.
+
+    Raises ``ManifestError`` for no manifest, or a line that does not follow the schema.
+    """
+    if not any(phrase.boxes for row in read_rows(folder, "train") for phrase in row.phrases):
+        return None
+    return LabelledStudies(folder, "train")

@@ -85,7 +85,7 @@ def write_dataset(
         move_into_place(part, out)
     except OSError as error:
         todo = "Free the disk or choose another folder; the same call goes on where this one stopped."
-        raise ManifestError(f"a folder that can be written at {out}", str(error), todo) from error
+        raise ManifestError(f"a folder that can be written at {out}", error.strerror or str(error), todo) from error
     except BrokenProcessPool as error:
         todo = "Use fewer workers; the same call goes on where this one stopped."
         raise ManifestError("worker processes that live", "one that was killed", todo) from error
@@ -113,7 +113,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not overwrite:
-        raise ManifestError(f"no folder at {out}", "one with files", "Choose another name or allow overwriting.")
+        got = "one with files" if out.is_dir() else "a file"
+        raise ManifestError(f"no folder at {out}", got, "Choose another name or allow overwriting.")
     if not (out / "dataset.json").is_file():
         todo = "Move it away yourself if it is not needed."
         raise ManifestError(f"a data set to replace at {out}", "something without dataset.json", todo)

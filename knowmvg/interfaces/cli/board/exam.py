@@ -29,7 +29,7 @@ from knowmvg.interfaces.cli.board.origins import facts_of, origin_of
 from knowmvg.interfaces.cli.board.rows import Row, SeedRun
 from knowmvg.interfaces.cli.board.timing import Stopwatch, timed_studies
 from knowmvg.interfaces.cli.evaluate import finding_and_side
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.models import load_local
 from knowmvg.interfaces.cli.runs import model_folder
 from knowmvg.interfaces.cli.train import tell
@@ -57,9 +57,10 @@ class Exam:
         return hashlib.sha256((self.studies.folder / "manifest.jsonl").read_bytes()).hexdigest()
 
     @cached_property
-    def learned(self) -> list[Study]:
-        """The training studies without their pixels."""
-        return labels_of(LabelledStudies(self.studies.folder, "train"))
+    def learned(self) -> list[Study] | None:
+        """The training studies without their pixels; ``None`` for a data set that has none with boxes."""
+        training = training_studies(self.studies.folder)
+        return None if training is None else labels_of(training)
 
     @cached_property
     def order(self) -> list[str]:
@@ -85,7 +86,10 @@ class Exam:
         return run.kept / "-".join(filter(None, names))
 
     def priors(self) -> Iterator[tuple[Entry, PhraseIous]]:
-        """The controls that look at no image and are told the phrases."""
+        """The controls that look at no image and are told the phrases; none without studies to learn from."""
+        if self.learned is None:
+            tell(f"no rows of mean boxes: {self.studies.folder} has no training studies with boxes")
+            return
         for name, prior in priors_of(self.learned).items():
             for protocol in self.protocols:
                 tell(f"{name}: {protocol}")
@@ -153,7 +157,8 @@ class Exam:
         if found is None:
             tell(f"{run.model.name}: {protocol} {control}".rstrip())
             asked = self.studies if part is None else self.studies.only(self.parts[part])
-            grounder, known = load_local(run.model), findings_in(self.learned)
+            grounder = load_local(run.model)
+            known = None if self.learned is None else findings_in(self.learned)
             with console.stage_bars() as bars:
                 found = protocols.run(
                     protocol, grounder, asked, view=view, reader=finding_and_side, labelled=known, progress=bars
