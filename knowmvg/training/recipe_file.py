@@ -62,7 +62,7 @@ def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError comes from impossible dates
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200]
         raise RecipeError("well-formed YAML", f"{reason} in {where}", "Correct it there.") from error
 
 

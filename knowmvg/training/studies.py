@@ -33,6 +33,7 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     Raises:
         ManifestError: a split is empty, or there is no data set and none is to be simulated.
         LeakError: patients or images are in two splits, and the recipe does not allow it.
+        OutputError: simulated studies cannot be written.
     """
     lock = data.folder.with_name(f".{data.folder.name}.lock")
     if data.studies == 0 and not (data.folder / "manifest.jsonl").is_file():

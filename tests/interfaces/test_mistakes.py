@@ -51,7 +51,9 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("ground images --out out", DATA, "1 image, none with its report"),
     ("ground foreign --out out", DATA, "field required at id; field required at patient; field required at split; 2"),
     ("leaderboard --run mine=run --data boxless --out out", DATA, "phrases with boxes"),
+    ("phantom a.txt/new --studies 1", 9, "a folder that can be written at a.txt/new"),
     # recipes
+    ("train broken.yaml", RECIPE, "at line 1, column 7"),
     ("train empty.yaml", RECIPE, "nothing in empty.yaml"),
     ("train list.yaml", RECIPE, "a list in list.yaml"),
     ("leaderboard {pfmvg}", RECIPE, "knowmvg leaderboard --also"),
@@ -70,6 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "a.txt": REPORT,
         "other.txt": REPORT,
         "empty.yaml": "",
+        "broken.yaml": "name: [a",
         "list.yaml": "- a\n",
         "begun/recipe.yaml": "",
         "run/recipe.yaml": "",
