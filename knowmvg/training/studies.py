@@ -40,7 +40,7 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
         todo = "Prepare your copy of it: knowmvg prepare (docs/data.md)."
         raise ManifestError("a prepared data set", f"no manifest.jsonl in {data.folder}", todo)
 
-    _check_place(data.folder)
+    check_place(data.folder)
 
     def simulate() -> None:
         report(f"data: simulating {data.studies} studies into {data.folder}")
@@ -65,7 +65,7 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     return studies
 
 
-def _check_place(folder: Path) -> None:
+def check_place(folder: Path) -> None:
     """Raise ``ManifestError`` for a place that holds something else than a data set, and is not free for one."""
     if (folder / "manifest.jsonl").is_file() or not folder.exists():
         return
