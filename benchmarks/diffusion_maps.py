@@ -16,8 +16,8 @@ from knowmvg.evaluation.intervals import mean_interval, paired_difference
 from knowmvg.evaluation.map_scores import scores_of
 from knowmvg.evaluation.metrics import region_of
 from knowmvg.evaluation.studies import patient_of
-from knowmvg.grounders.canvas import in_frame
-from knowmvg.grounders.diffusion.grounder import frame_of, seen_cells
+from knowmvg.grounders.canvas import frame_of, in_frame
+from knowmvg.grounders.diffusion.grounder import seen_cells
 from knowmvg.grounders.diffusion.parts import DiffusionParts
 from knowmvg.grounders.diffusion.reading import PhraseReader, RawMaps, heat_of
 from knowmvg.grounders.diffusion.settings import ReadSettings

@@ -140,7 +140,11 @@ def read_samples(path: Path) -> list[Sample]:
     Raises ``ManifestError`` for a missing file or a line that is no sample.
     """
     if not path.is_file():
-        raise ManifestError("a file of samples", f"none at {path}", "Write one with `knowmvg evaluate`.")
+        if not path.is_dir():
+            raise ManifestError("a file of samples", f"none at {path}", "Write one with `knowmvg evaluate`.")
+        inside = sorted(path.glob("**/samples-*.jsonl"))
+        todo = f"Name a file in it: {inside[0]}" if inside else "Write one with `knowmvg evaluate`."
+        raise ManifestError("a file of samples", f"a folder at {path}", todo)
     found = []
     with path.open("rb") as lines:
         number = 0
@@ -149,7 +153,6 @@ def read_samples(path: Path) -> list[Sample]:
             try:
                 found.append(Sample.model_validate_json(line))
             except ValidationError as error:
-                raise ManifestError(
-                    f"a sample in line {number} of {path}", "another content", "Evaluate the model again."
-                ) from error
+                todo = "Name a file samples-PROTOCOL.jsonl that `knowmvg evaluate` wrote, or evaluate the model again."
+                raise ManifestError(f"a sample in line {number} of {path}", "another content", todo) from error
     return found

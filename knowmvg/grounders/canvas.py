@@ -47,11 +47,13 @@ def on_canvas(image: Radiograph, side: int, fit: Fit = Fit.LETTERBOX) -> tuple[N
 
     Returns canvas and frame.
     """
-    if fit is Fit.LETTERBOX:
-        frame = Frame.letterbox(image.size, (side, side), image.pixel_aspect)
-    else:
-        frame = View(fit, (side, side)).frame(image.size)
+    frame = frame_of(image, side, fit)
     return in_frame(image, frame), frame
+
+
+def frame_of(image: Radiograph, side: int, fit: str) -> Frame:
+    """The frame of the radiograph on a square canvas of ``side`` pixels, fitted to it as a ``Fit`` says."""
+    return View(Fit(fit), (side, side)).frame(image.size, image.pixel_aspect)
 
 
 def in_frame(image: Radiograph, frame: Frame) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from knowmvg.core.errors import ModelError
 
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.jinja", "README.md")
 _ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95})/([A-Za-z0-9][\w.-]{0,95})(?:@([\w./-]{1,128}))?", re.ASCII)
+_FILES = (".yaml", ".yml", ".json", ".jsonl", ".safetensors")  # a mistaken path, not the name of a repository
 
 
 def hub_id(model: str | Path) -> tuple[str, str | None] | None:
@@ -22,16 +23,16 @@ def hub_id(model: str | Path) -> tuple[str, str | None] | None:
     """
     text = model.as_posix() if isinstance(model, Path) else model
     found = _ID.fullmatch(text)
-    if found is None or Path(text).exists() or Path(found[1]).is_dir():
+    if found is None or Path(text).exists() or Path(found[1]).is_dir() or Path(text).suffix in _FILES:
         return None
     return f"{found[1]}/{found[2]}", found[3]
 
 
 def model_path(model: str | Path, revision: str | None = None, *, endpoint: str | None = None) -> Path:
-    """The folder of a model: a path as it is, a hub id as its snapshot in the cache, fetched where it is not there.
+    """The folder of a model: that of a path, a hub id's snapshot in the cache, fetched where it is not there.
 
     Args:
-        model: a folder, ``owner/name`` or ``owner/name@revision``.
+        model: a model's folder, a run's (``knowmvg train``), ``owner/name`` or ``owner/name@revision``.
         revision: branch, tag or commit of a hub id, instead of ``@revision``.
         endpoint: another hub than the one that ``huggingface_hub`` is set to.
 
@@ -42,11 +43,33 @@ def model_path(model: str | Path, revision: str | None = None, *, endpoint: str 
     if named is None:
         if revision is not None:
             raise ModelError("a hub id with the revision", f"the path {model}", "Leave the revision out.")
-        return Path(model)
+        return _of_run(Path(model))
     repository, written = named
     if revision is not None and written is not None and revision != written:
         raise ModelError("one revision", f"{written} and {revision}", "Give it once.")
     return _fetched(repository, revision or written, endpoint)
+
+
+def _of_run(folder: Path) -> Path:
+    """The model's folder in a run's; any other folder as it is."""
+    inner = folder / "model"
+    return inner if (inner / "config.json").is_file() and not (folder / "config.json").is_file() else folder
+
+
+def missing_model(folder: Path) -> ModelError:
+    """The error for a path where no model lies: it says what does."""
+    todo = "Give a run or model folder that `knowmvg train` wrote, or a hub id as owner/name."
+    if not folder.exists():
+        got = f"nothing at {folder}"
+    elif not folder.is_dir():
+        got = f"the file {folder}"
+    elif (folder / "manifest.jsonl").is_file():
+        got = f"the data set {folder}"
+    elif (folder / "recipe.yaml").is_file():
+        got, todo = f"the run {folder} without its model", "Finish its training: knowmvg train goes on where it was."
+    else:
+        got = f"no config.json in {folder}"
+    return ModelError("a model folder", got, todo)
 
 
 def _fetched(repository: str, revision: str | None, endpoint: str | None) -> Path:
@@ -67,6 +90,7 @@ def _fetched(repository: str, revision: str | None, endpoint: str | None) -> Pat
     except (errors.HFValidationError, errors.HfHubHTTPError, OSError, ValueError) as error:
         if constants.HF_HUB_OFFLINE:
             todo = "Fetch it once without HF_HUB_OFFLINE, or give a folder."
-            raise ModelError(f"{asked} in the local cache (offline)", "none there", todo) from error
-        todo = "Check the connection and the free space, or give a folder."
-        raise ModelError(f"a model folder, or a hub that answers, for {asked}", type(error).__name__, todo) from error
+            expected = f"a model folder {asked}, or this hub id in the local cache (offline)"
+            raise ModelError(expected, "neither", todo) from error
+        got, todo = f"no such folder, and {type(error).__name__}", "Correct the path, or check connection and space."
+        raise ModelError(f"a model folder, or a hub that answers, for {asked}", got, todo) from error

@@ -15,6 +15,7 @@ from typing import Any
 from knowmvg.core.errors import ModelError
 from knowmvg.core.grounder import Grounder
 from knowmvg.grounders.device import device_or_best
+from knowmvg.grounders.hub import missing_model
 
 FORMAT = "knowmvg.grounder/1"
 SYSTEMS = {
@@ -65,8 +66,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise ModelError(f"at most {LARGEST} bytes", f"more in {path}", "Copy or train the model again.")
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        todo = "Give a folder that `knowmvg train` wrote."
-        raise ModelError("a model folder", f"no config.json in {folder}", todo) from error
+        raise missing_model(folder) from error
     except ValueError as error:
         raise ModelError("JSON", f"a damaged {path}", "Copy or train the model again.") from error
     found = config.get("format") if isinstance(config, dict) else None

@@ -23,7 +23,8 @@ def load_model(model: str | Path, revision: str | None = None, device: str | Non
         revision: of a hub id.
         device: in the words of torch; without one, a GPU where torch sees one.
 
-    Raises ``ModelError`` for a folder or id that cannot be read, or is of a family without a convention.
+    Raises ``ModelError`` for a folder or id that cannot be read, or is of a family without a convention, and for a
+    device that is not there.
     """
     from knowmvg.grounders.hub import hub_id, model_path
 

@@ -31,13 +31,14 @@ def load(model: str | Path | None = None, *, revision: str | None = None, device
     """A session with the grounder of a model; without one, the demonstration model that is shipped.
 
     Args:
-        model: a model folder, a chat model's folder (docs/coordinates.md), or a hub id of either (``owner/name``,
-            ``owner/name@revision``) that is fetched once and then kept.
+        model: the folder of a run or model, a chat model's folder (docs/coordinates.md), or a hub id of a model
+            (``owner/name``, ``owner/name@revision``) that is fetched once and then kept.
         revision: branch, tag or commit of a hub id.
         device: where the model runs, in the words of torch; without one, on a GPU where torch sees one.
 
     Raises:
-        ModelError: a model that cannot be fetched, or a folder that is missing, incomplete or of another version.
+        ModelError: a model that cannot be fetched, a folder that is missing, incomplete or of another version, or a
+            device that is not there.
     """
     return Session(load_model(DEMO_MODEL if model is None else model, revision, device))
 

@@ -16,6 +16,7 @@ from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.manifest import read_rows
 from knowmvg.sources.prepared import image_path, image_root
 from knowmvg.sources.report import read_report, read_report_file
+from knowmvg.sources.splits.empty import no_studies
 
 IMAGES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 REPORT = ".txt"
@@ -76,9 +77,13 @@ class WorkList:
         elif split is not None:
             raise ManifestError(f"a data set with the split {split!r}", f"no manifest in {folder}", "Leave it out.")
         self.studies = sum(1 for _ in self)
+        if not self.studies and self.listed:
+            raise no_studies(folder, split)
         if not self.studies:
-            expected = f"studies in {folder}" if self.listed else f"manifest.jsonl, or images with reports, in {folder}"
-            raise ManifestError(expected, "none", f"Put NAME{REPORT} beside each image, or run knowmvg prepare.")
+            images = sum(path.suffix.lower() in IMAGES for path in folder.iterdir())
+            got = f"{images} image{'s' * (images > 1)}, none with its report" if images else "none"
+            todo = f"Put NAME{REPORT} beside each image, or run knowmvg prepare."
+            raise ManifestError(f"manifest.jsonl, or images with reports, in {folder}", got, todo)
 
     def __iter__(self) -> Iterator[Item]:
         here = str(self.folder)

@@ -72,8 +72,8 @@ def read_dicom(path: Path) -> Radiograph:
         return Radiograph(pixels, aspect, (*dicom_header.notes(header), *doubts, *shown))
 
 
-def dicom_size(path: Path) -> tuple[int, int]:
-    """``(width, height)`` of the stored image: the header is read, the pixels are passed over.
+def dicom_shape(path: Path) -> tuple[tuple[int, int], float]:
+    """``(width, height)`` of the stored image and its pixel aspect: the header is read, the pixels are passed over.
 
     Raises:
         ImageError: the file is damaged, or its header is none of a single image of sane size.
@@ -82,7 +82,7 @@ def dicom_size(path: Path) -> tuple[int, int]:
         _check_deflated(path)
         header = dcmread(path, force=True, defer_size=_DEFERRED, specific_tags=list(dicom_header.ELEMENTS))
         dicom_header.check_header(path, header)
-        return int(header.Columns), int(header.Rows)
+        return (int(header.Columns), int(header.Rows)), dicom_header.pixel_aspect(header)[0]
 
 
 @contextmanager

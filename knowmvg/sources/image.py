@@ -54,7 +54,12 @@ def read_radiograph(path: Path) -> Radiograph:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """``(width, height)`` of the radiograph that ``read_radiograph`` would give, from the file's header alone.
+    """``(width, height)`` of the radiograph that ``read_radiograph`` would give; see ``image_shape``."""
+    return image_shape(path)[0]
+
+
+def image_shape(path: Path) -> tuple[tuple[int, int], float]:
+    """``(width, height)`` and pixel aspect of what ``read_radiograph`` would give, from the file's header alone.
 
     Raises:
         ImageError: as ``read_radiograph``, as far as a header can tell; damaged pixels are not noticed.
@@ -62,13 +67,13 @@ def image_size(path: Path) -> tuple[int, int]:
     path = Path(path)
     head = _first_bytes(path)
     if _is_dicom(head):
-        from knowmvg.sources.dicom import dicom_size
+        from knowmvg.sources.dicom import dicom_shape
 
-        return dicom_size(path)
+        return dicom_shape(path)
     if head.startswith(_RASTER):
         from knowmvg.sources.raster import raster_size
 
-        return raster_size(path)
+        return raster_size(path), 1.0
     raise _unknown(path, head)
 
 

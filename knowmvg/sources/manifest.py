@@ -106,7 +106,7 @@ def read_rows(folder: Path, split: str | None = None) -> Iterator[StudyRow]:
             try:
                 row = StudyRow.model_validate(json.loads(line))
             except (ValidationError, ValueError) as error:
-                reason = str(error).splitlines()[0]
+                reason = _what_is_wrong(error)
                 raise ManifestError(
                     f"a {MANIFEST_SCHEMA} study in line {number} of {path}",
                     reason,
@@ -118,6 +118,15 @@ def read_rows(folder: Path, split: str | None = None) -> Iterator[StudyRow]:
                 )
             if split is None or row.split == split:
                 yield row
+
+
+def _what_is_wrong(error: ValueError) -> str:
+    """The first faults of a line by their keys, without its values."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{fault['msg'].lower()} at {'.'.join(map(str, fault['loc'])) or 'the line'}" for fault in faults[:3]]
+    return "; ".join(told) + (f"; {len(faults) - 3} more" if len(faults) > 3 else "")
 
 
 def read_masks(folder: Path, row: StudyRow) -> NDArray[np.uint16] | None:

@@ -56,8 +56,11 @@ def read_recipe_of(kind: type[R], path: Path, overrides: Sequence[str] = ()) -> 
     recipe = read_recipe(path, overrides)
     if isinstance(recipe, kind):
         return recipe
-    wanted = next(name for name, model in SYSTEMS.items() if issubclass(model, kind))
-    raise RecipeError(f"a recipe with system: {wanted}", f"another system's in {path}", "Give another recipe.")
+    wanted, found = (
+        next(name for name, model in SYSTEMS.items() if issubclass(model, one)) for one in (kind, type(recipe))
+    )
+    todo = f"Give a recipe of that system; `knowmvg leaderboard --also {path}` makes a row of this one."
+    raise RecipeError(f"a recipe with system: {wanted}", f"system: {found} in {path}", todo)
 
 
 def write_recipe(recipe: RunPart, path: Path) -> None:

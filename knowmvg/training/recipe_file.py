@@ -36,11 +36,16 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if path.is_dir():
+            own = path / "recipe.yaml"
+            todo = f"Its recipe is {own}." if own.is_file() else "Name a recipe, a YAML file."
+            raise RecipeError("a recipe", f"a folder at {path}", todo) from error
         reason = (error.strerror if isinstance(error, OSError) else None) or "no UTF-8 text"
         raise RecipeError("a readable recipe", f"{reason} at {path}", "Check the path.") from error
     found = _parse(text, str(path))
     if not isinstance(found, dict):
-        raise RecipeError("a YAML mapping", f"{type(found).__name__} in {path}", "Write keys as `name: value`.")
+        got = "nothing" if found is None else "a list" if isinstance(found, list) else "a single value"
+        raise RecipeError("a YAML mapping", f"{got} in {path}", "Write keys as `name: value`.")
     values: dict[str, Any] = found
     base = values.pop("extends", None)
     if base is None:
@@ -57,7 +62,7 @@ def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError comes from impossible dates
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200]
         raise RecipeError("well-formed YAML", f"{reason} in {where}", "Correct it there.") from error
 
 

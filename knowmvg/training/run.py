@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from knowmvg.core.errors import OutputError
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.diffusion.recipe import DiffusionRecipe
 from knowmvg.training.hardware import described, processes
@@ -28,13 +29,18 @@ def train(recipe_path: Path, overrides: Sequence[str] = (), runs: Path = Path("r
 
     Raises:
         RecipeError, ManifestError, LeakError: see those.
+        OutputError: the run's folder cannot be made.
         Stopped: interrupted after saving a checkpoint.
     """
     recipe = read_recipe(recipe_path, overrides)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     folder = runs / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        got = f"{error.strerror} at {folder}"
+        raise OutputError("a folder for the run", got, "Name another with --runs.") from error
     if processes().main:
         write_recipe(recipe, folder / "recipe.yaml")
     else:

@@ -21,6 +21,8 @@ from knowmvg.training.hardware import described, processes
 from knowmvg.training.recipe_parts import RunPart
 
 SECONDS = "seconds.json"
+OF_A_SEED = ("reports", "boxes", "train")
+"""Stages that every seed of a recipe goes through by itself, in their order; runs share what came before them."""
 
 
 @contextmanager

@@ -33,11 +33,14 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     Raises:
         ManifestError: a split is empty, or there is no data set and none is to be simulated.
         LeakError: patients or images are in two splits, and the recipe does not allow it.
+        OutputError: simulated studies cannot be written.
     """
     lock = data.folder.with_name(f".{data.folder.name}.lock")
     if data.studies == 0 and not (data.folder / "manifest.jsonl").is_file():
         todo = "Prepare your copy of it: knowmvg prepare (docs/data.md)."
         raise ManifestError("a prepared data set", f"no manifest.jsonl in {data.folder}", todo)
+
+    check_place(data.folder)
 
     def simulate() -> None:
         report(f"data: simulating {data.studies} studies into {data.folder}")
@@ -60,6 +63,16 @@ def open_studies(data: DataPart, validation_studies: int, parts: Path, report: R
     made_once(kept, look_for_leaks, lock)
     refuse_leaks(data.folder, kept, report, allowed=data.allow_leaks)
     return studies
+
+
+def check_place(folder: Path) -> None:
+    """Raise ``ManifestError`` for a place that holds something else than a data set, and is not free for one."""
+    if (folder / "manifest.jsonl").is_file() or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        got = f"other files in {folder}" if folder.is_dir() else f"the file {folder}"
+        todo = "Correct data.folder, or make a data set of your own files: knowmvg prepare (docs/data.md)."
+        raise ManifestError("a data set with manifest.jsonl, or a new folder to simulate one into", got, todo)
 
 
 def divided(folder: Path, validation_studies: int) -> TrainingStudies:

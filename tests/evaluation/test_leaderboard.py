@@ -91,6 +91,29 @@ def test_the_page_says_where_a_row_came_from():
     assert "not a medical device" in page
 
 
+@pytest.mark.parametrize(
+    ("stages", "in_all", "shown"),
+    [
+        (({"train": 2.0}, {"train": 4.0}), (50.0, 52.0), "3.0 (51.0)"),
+        (
+            ({"reports": 14.0, "boxes": 18.0}, {"reports": 16.0, "boxes": 20.0}),
+            (140.0, 144.0),
+            "34.0 = reports 15.0 + boxes 19.0 (142.0)",
+        ),
+        (({"reports": 1.0, "boxes": 2.0},), (3.01,), "3.0 = reports 1.0 + boxes 2.0"),
+        (({},), (28.0,), "0.0 (28.0)"),
+    ],
+    ids=["one stage", "two stages", "nothing shared", "nothing of its own"],
+)
+def test_minutes_are_those_of_a_seed_by_stage_and_no_sum_stands_twice(stages, in_all, shown):
+    origins = tuple(
+        Origin(seed=seed, minutes=sum(own.values()), minutes_in_all=whole, stages=own, model="a")
+        for seed, (own, whole) in enumerate(zip(stages, in_all, strict=True))
+    )
+    (table,) = Leaderboard().joined([entry("a", 2.0, origins=origins)]).tables()
+    assert table.rows[0].cells[table.header.index("minutes a seed")] == shown
+
+
 def test_a_file_grows_and_a_damaged_one_is_refused(tmp_path):
     data, page = write_leaderboard(tmp_path, read_leaderboard(tmp_path / "none.json").joined([entry("a", 1.0)]), "x")
     assert read_leaderboard(data).entries[0].row == "a"

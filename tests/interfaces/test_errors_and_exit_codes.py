@@ -168,7 +168,7 @@ def test_a_used_data_set_folder_ends_with_9(report, tmp_path, capsys):
 def test_a_folder_without_model_ends_with_7(tmp_path, capsys):
     code, _, err = end(capsys, "evaluate", tmp_path, "--data", tmp_path)
     assert code == 7
-    assert "trained model" in err
+    assert "a model folder" in err
 
 
 def test_an_unknown_row_ends_with_6(tmp_path, capsys):

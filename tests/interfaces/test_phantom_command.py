@@ -38,7 +38,7 @@ def test_an_earlier_data_set_is_only_replaced_when_asked(tmp_path):
 
 def test_a_folder_that_is_no_data_set_is_never_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    assert phantom(tmp_path, "--overwrite") == 5
+    assert phantom(tmp_path, "--overwrite") == 9
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from knowmvg.core.errors import ManifestError, RecipeError
+from knowmvg.core.errors import OutputError, RecipeError
 from knowmvg.core.records import Assertion, Section, Side
 from knowmvg.sources.manifest import load_study, read_masks, read_rows
 from knowmvg.sources.phantom.dataset import write_dataset
@@ -153,10 +153,10 @@ def test_an_existing_folder_is_kept(dataset, tmp_path):
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(ManifestError):
+        with pytest.raises(OutputError):
             make(other, overwrite=overwrite)
     assert (other / "thesis.txt").read_text() == "years of work"
-    with pytest.raises(ManifestError, match="overwriting"):
+    with pytest.raises(OutputError, match="overwrite"):
         make(dataset[0])
 
 
@@ -170,7 +170,7 @@ def test_a_data_set_is_replaced_when_told(tmp_path):
 
 def test_a_broken_run_leaves_nothing_and_is_taken_up_again(dataset, tmp_path):
     out = tmp_path / "set"
-    with pytest.raises(ManifestError, match="no space left"):
+    with pytest.raises(OutputError, match="no space left"):
         make(out, scenes_of=failing_scenes)
     assert not out.exists()
     finished = list((tmp_path / ".set.part" / "done").glob("*.json"))
@@ -183,7 +183,7 @@ def test_a_broken_run_leaves_nothing_and_is_taken_up_again(dataset, tmp_path):
 
 
 def test_the_rest_of_another_run_is_not_used(dataset, tmp_path):
-    with pytest.raises(ManifestError):
+    with pytest.raises(OutputError):
         make(tmp_path / "set", scenes_of=failing_scenes, seed=11)
     assert make(tmp_path / "set") == dataset[1]
     assert contents(tmp_path / "set") == contents(dataset[0])
@@ -210,7 +210,7 @@ def test_impossible_numbers_are_refused(changes, tmp_path):
 
 def test_a_folder_below_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ManifestError):
+    with pytest.raises(OutputError):
         make(tmp_path / "file" / "set")
 
 
@@ -250,6 +250,6 @@ def dying_scenes(rng, studies, size):
 
 
 def test_a_killed_worker_is_a_clear_error(tmp_path):
-    with pytest.raises(ManifestError, match="killed"):
+    with pytest.raises(OutputError, match="killed"):
         make(tmp_path / "set", workers=2, scenes_of=dying_scenes)
     assert not (tmp_path / "set").exists()

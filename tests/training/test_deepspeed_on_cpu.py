@@ -82,7 +82,7 @@ def assert_as_alone(run: Path, alone: Path) -> None:
 def kept_by_engine(run: Path) -> set[str]:
     """Names of the weights in the last checkpoint of an engine."""
     (states, *_) = sorted((run / "train" / f"checkpoint-{STEPS}").glob("global_step*/*model_states.pt"))
-    return set(torch.load(states, weights_only=False)["module"])  # our own file of a minute ago
+    return set(torch.load(states, weights_only=True)["module"])
 
 
 def test_a_batch_without_a_box_is_among_them(alone: Path) -> None:

@@ -156,7 +156,7 @@ def test_malformed_yaml_in_an_override_is_a_recipe_error(small, value):
     ("text", "words"),
     [
         ("name: [", "wrong.yaml"),
-        ("", "NoneType"),
+        ("", "nothing in"),
         ("- a\n- b\n", "list"),
         ("extends: 3\n", "extends"),
         ("extends: []\n", "extends"),

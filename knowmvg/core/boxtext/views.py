@@ -12,6 +12,7 @@ from knowmvg.core.frames import Frame, Size
 
 MAX_SIDE = 100_000
 
+Part = tuple[float, float, float, float]
 _WORDS = re.compile(r"(?P<fit>[a-z]+)(?::(?P<width>\d{1,6})x(?P<height>\d{1,6}))?")
 
 
@@ -47,19 +48,25 @@ class View:
     def __str__(self) -> str:
         return self.fit.value if self.canvas is None else f"{self.fit.value}:{self.canvas[0]}x{self.canvas[1]}"
 
-    def frame(self, stored: Size) -> Frame:
-        """The frame of an image of size ``stored``."""
+    def frame(self, stored: Size, pixel_aspect: float = 1.0, part: Part | None = None) -> Frame:
+        """The frame of an image of size ``stored``.
+
+        Args:
+            stored: ``(width, height)`` of the image.
+            pixel_aspect: height of a stored pixel divided by its width. Our own models see an image with oblong pixels
+                undistorted, but for ``squash``; processors of other models take pixels as square.
+            part: ``(left, top, width, height)`` in stored pixels of what is fitted to the canvas; without, all of it.
+        """
         canvas = self.canvas or stored
+        left, top, width, height = part or (0.0, 0.0, *stored)
+        across, down = canvas[0] / width, canvas[1] / height
         if self.fit is Fit.SQUASH:
-            return Frame.squash(stored, canvas)
-        if self.fit is Fit.LETTERBOX:
-            return Frame.letterbox(stored, canvas)
-        (w, h), (cw, ch) = stored, canvas
-        if self.fit is Fit.CORNER:
-            unit = min(cw / w, ch / h)
-            return Frame(stored, canvas, (unit, unit), (0.0, 0.0))
-        unit = max(cw / w, ch / h)
-        return Frame(stored, canvas, (unit, unit), ((cw - w * unit) / 2, (ch - h * unit) / 2))
+            return Frame(stored, canvas, (across, down), (-left * across, -top * down))
+        unit = (max if self.fit is Fit.CROP else min)(across, canvas[1] / (height * pixel_aspect))
+        scale = unit, unit * pixel_aspect
+        middle = 0.0 if self.fit is Fit.CORNER else 0.5
+        room = (canvas[0] - width * scale[0]) * middle, (canvas[1] - height * scale[1]) * middle
+        return Frame(stored, canvas, scale, (room[0] - left * scale[0], room[1] - top * scale[1]))
 
 
 def patch_multiple(stored: Size, factor: int = 28, least: int = 56 * 56, most: int = 16384 * 28 * 28) -> Size:

@@ -30,13 +30,14 @@ class Record(BaseModel):
 class Origin(Record):
     """How the model of a seed came about: its seed, minutes, and the SHA-256 of its files and of its run's recipe.
 
-    ``minutes`` are those of its own training, ``minutes_in_all`` with the parts that it shares with other rows; both
-    are ``None``, and ``recipe`` is empty, for a model that no run of ours has trained.
+    ``minutes`` are those of its own training, ``stages`` the same by stage, ``minutes_in_all`` with the parts that it
+    shares with other runs; all are empty, and so is ``recipe``, for a model that no run of ours has trained.
     """
 
     seed: int
     minutes: float | None = Field(default=None, ge=0)
     minutes_in_all: float | None = Field(default=None, ge=0)
+    stages: dict[str, float] = Field(default_factory=dict)
     model: str
     recipe: str = ""
     git: str | None = None

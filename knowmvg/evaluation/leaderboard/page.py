@@ -12,9 +12,9 @@ from knowmvg.evaluation.tables import NOTE, Cell, Table, TableRow
 
 EXPLAINED = (
     "Figures are those of all seeds together, with 95 % bootstrap intervals over patients; the seeds are held fixed in "
-    "them, so the mIoU of each seed stands beside. Minutes: training of one seed, and in brackets with the parts that "
-    "rows share. A control without seed draws nothing. Differences of mIoU are paired by phrase, each phrase the mean "
-    "over a row's seeds, and not corrected for their number."
+    "them, so the mIoU of each seed stands beside. Minutes: training of one seed, stage by stage where it has several, "
+    "and in brackets with the parts that runs share. A control without seed draws nothing. Differences of mIoU are "
+    "paired by phrase, each phrase the mean over a row's seeds, and not corrected for their number."
 )
 TIMED = (
     "Seconds a study: median time from image and report in memory to boxes, one study at a time, in brackets the "
@@ -86,9 +86,16 @@ def _cost(row: Entry) -> list[Cell]:
 
 
 def _minutes(origins: Sequence[Origin]) -> str | None:
+    """The minutes of a seed's own stages, and in brackets those with the shared ones where there are any."""
     own = [o.minutes for o in origins if o.minutes is not None]
     everything = [o.minutes_in_all for o in origins if o.minutes_in_all is not None]
-    return f"{np.mean(own):.1f} ({np.mean(everything):.1f})" if own and everything else None
+    if not own or not everything:
+        return None
+    told, in_all = f"{np.mean(own):.1f}", f"{np.mean(everything):.1f}"
+    stages = dict.fromkeys(stage for o in origins for stage in o.stages)
+    parts = [f"{stage} {sum(o.stages.get(stage, 0.0) for o in origins) / len(own):.1f}" for stage in stages]
+    named = f" = {' + '.join(parts)}" if len(parts) > 1 else ""
+    return told + named + (f" ({in_all})" if in_all != told else "")
 
 
 def _origins(entries: Sequence[Entry]) -> list[str]:

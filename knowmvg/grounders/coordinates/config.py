@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.boxtext.views import Fit
-from knowmvg.grounders.coordinates.conventions import Convention
+from knowmvg.grounders.coordinates.conventions import Convention, asked, named
 
 
 class CoordinatesConfig(BaseModel):
@@ -18,6 +18,8 @@ class CoordinatesConfig(BaseModel):
     """of its boxes"""
     question: str
     """`{phrase}` stands for the phrase"""
+    lowered: bool = False
+    """whether a phrase is asked in lower case, as it was taught"""
     fit: Fit = Fit.LETTERBOX
     """of the image to the square that the model sees"""
     least: int = Field(default=0, ge=0)
@@ -50,4 +52,13 @@ class CoordinatesConfig(BaseModel):
             fit=convention.fit,
             least=convention.least,
             naming=convention.naming,
+            lowered=convention.lowered,
         )
+
+    def asked(self, phrase: str) -> str:
+        """The question about a phrase."""
+        return asked(self.question, phrase, lowered=self.lowered)
+
+    def named(self, phrase: str) -> str:
+        """The phrase as an answer repeats it."""
+        return named(phrase, lowered=self.lowered)

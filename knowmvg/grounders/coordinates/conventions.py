@@ -31,6 +31,7 @@ class Convention:
         naming: the question for the phrases of a report, or ``None`` for a model that answers no such question.
         spoken: special tokens of the question.
         native: whether the form is the family's own, or one that it is asked for in words.
+        lowered: whether a phrase is asked in lower case, as it was taught.
     """
 
     codec: BoxCodec
@@ -40,6 +41,7 @@ class Convention:
     naming: str | None = NAMING
     spoken: frozenset[str] = frozenset()
     native: bool = True
+    lowered: bool = False
 
 
 _JSON = (
@@ -85,6 +87,7 @@ CONVENTIONS: dict[str, Convention] = {
         "[refer] give the place of {phrase}",
         fit=Fit.SQUASH,
         naming=None,
+        lowered=True,
     ),
     "kosmos-2": Convention(
         BoxCodec(style=Style.PATCH, bins=32, rounding="cell"),
@@ -107,6 +110,12 @@ REMOTE = Convention(BoxCodec(style=Style.BBOX_2D, bins=1000), _THOUSANDTHS, fit=
 """For a model behind an endpoint whose family nothing is known of."""
 
 
-def asked(question: str, phrase: str) -> str:
-    """The question about a phrase; marks of any family are taken out of the phrase."""
-    return question.format(phrase=" ".join(phrase.replace("<", " ").replace(">", " ").split()))
+def asked(question: str, phrase: str, *, lowered: bool = False) -> str:
+    """The question about a phrase, in training and in use; ``{phrase}`` in ``question`` stands for ``named``."""
+    return question.format(phrase=named(phrase, lowered=lowered))
+
+
+def named(phrase: str, *, lowered: bool = False) -> str:
+    """A phrase as it stands in a question, and in an answer that repeats it: one line, no marks of any family."""
+    plain = " ".join(phrase.replace("<", " ").replace(">", " ").split())
+    return plain.lower() if lowered else plain

@@ -8,7 +8,8 @@ from random import Random
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.frames import Frame
 from knowmvg.core.records import LabelledPhrase, Study
-from knowmvg.grounders.coordinates.instructions import Pools, caption_text, lowered
+from knowmvg.grounders.coordinates.conventions import named
+from knowmvg.grounders.coordinates.instructions import Pools, caption_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def refer_pair(
     """The pair of one phrase, or ``None`` where it is not placed or the model sees none of its boxes."""
     if not label.phrase.assertion.placed or not len(label.boxes):
         return None
-    written = codec.encode(label.boxes, frame, lowered(label.phrase.text))
+    written = codec.encode(label.boxes, frame, named(label.phrase.text, lowered=True))
     if written.unseen == len(label.boxes):
         return None
     return Pair(pools.refer_question(label.phrase.text, random), written.text)

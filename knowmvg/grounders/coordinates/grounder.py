@@ -15,7 +15,6 @@ from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
 from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, named_by, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
-from knowmvg.grounders.coordinates.conventions import asked
 from knowmvg.grounders.coordinates.decoding import FreeProcessor, GrammarProcessor
 from knowmvg.grounders.coordinates.grammar import Grammar
 from knowmvg.grounders.coordinates.speaker import Speaker
@@ -145,7 +144,7 @@ class CoordinateGrounder:
         """Answers to questions that are written as one batch."""
         images = sorted({row.study for row in rows})
         owners = [images.index(row.study) for row in rows]
-        questions = [asked(self.config.question, row.phrase) for row in rows]
+        questions = [self.config.asked(row.phrase) for row in rows]
         codec, end = self.config.codec, self.speaker.end
         if self._vocabulary is None:
             free = FreeProcessor(len(rows), [end])
@@ -155,7 +154,7 @@ class CoordinateGrounder:
                 free_answer(self.speaker.said(row), codec, frames[rows[k].study], free.score(k), free.whole(k))
                 for k, row in enumerate(ids.tolist())
             ]
-        grammars = [Grammar(codec, self._canvas, row.phrase, row.least, row.most) for row in rows]
+        grammars = [Grammar(codec, self._canvas, self.config.named(row.phrase), row.least, row.most) for row in rows]
         held = GrammarProcessor(self._vocabulary, grammars, [end])
         longest = max(len(grammar.longest()) for grammar in grammars) + 2  # a token has a letter at least
         ids = self.speaker.answer(seen[images], owners, questions, held, longest)

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from knowmvg.core.errors import KnowledgeError
+from knowmvg.grounders.coordinates.conventions import asked
 
 MOST_WORDS = 50
 """Words of a caption or report that are kept, as in the code that the authors released (jinlHe/PeFoMed)."""
@@ -47,7 +48,7 @@ class Pools(BaseModel):
     def refer_question(self, phrase: str, random: Random | None = None) -> str:
         """``[refer]`` and an instruction about a phrase, the first of the pool or a random one."""
         line = self.refer[0] if random is None else random.choice(self.refer)
-        return f"{self.task.refer} {line.format(phrase=lowered(phrase))}"
+        return asked(f"{self.task.refer} {line}", phrase, lowered=True)
 
     def caption_question(self, random: Random, *, report: bool = False) -> str:
         """``[caption]`` and a random instruction, for an image with a caption or a radiograph with a report."""
@@ -62,11 +63,6 @@ def pools() -> Pools:
         return Pools.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError) as error:
         raise KnowledgeError("pools of instructions", str(error).splitlines()[0], "Correct prompts.yaml.") from error
-
-
-def lowered(phrase: str) -> str:
-    """A phrase as it stands in an instruction: lower case, one line, no marks of any family."""
-    return " ".join(phrase.lower().replace("<", " ").replace(">", " ").split())
 
 
 def caption_text(text: str, most_words: int = MOST_WORDS) -> str:

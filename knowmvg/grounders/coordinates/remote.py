@@ -15,7 +15,6 @@ from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import in_frame
 from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, named_by, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
-from knowmvg.grounders.coordinates.conventions import asked
 from knowmvg.grounders.versions import software_versions
 
 NO_SCORE = 0.5
@@ -90,7 +89,7 @@ class RemoteGrounder:
         found: list[list[Answer | None]] = [[None] * len(row) for row in queries]
         places = [(i, k) for i, row in enumerate(queries) for k, query in enumerate(row) if query.boxes != 0]
         pictures = {i: self._picture(studies[i]) for i in {i for i, _ in places}}
-        questions = [(pictures[i][0], asked(self.config.question, queries[i][k].phrase.text)) for i, k in places]
+        questions = [(pictures[i][0], self.config.asked(queries[i][k].phrase.text)) for i, k in places]
         for (i, k), said in zip(places, self._ask(questions), strict=True):
             whole = said.finish != "length"
             found[i][k] = free_answer(said.text, self.config.codec, pictures[i][1], NO_SCORE, whole)

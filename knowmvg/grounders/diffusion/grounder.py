@@ -15,8 +15,8 @@ from knowmvg.core.errors import ModelError
 from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.maps import EvidenceMap, MapKind
-from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, Radiograph, Region, Study
-from knowmvg.grounders.canvas import in_frame
+from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, Region, Study
+from knowmvg.grounders.canvas import frame_of, in_frame
 from knowmvg.grounders.diffusion.merging import stretched
 from knowmvg.grounders.diffusion.parts import DiffusionParts
 from knowmvg.grounders.diffusion.reading import PhraseReader, RawMaps, heat_of
@@ -165,16 +165,6 @@ class DiffusionGrounder:
                 highest = float(values.max()) or 1.0
                 found.append(EvidenceMap(kind, np.clip(values / highest, 0, 1).astype(np.float32), frame, highest))
         return tuple(found)
-
-
-def frame_of(image: Radiograph, side: int, fit: str) -> Frame:
-    """The whole image on a canvas of ``side`` pixels (``letterbox``), or its central square filling it (``crop``)."""
-    if fit == "letterbox":
-        return Frame.letterbox(image.size, (side, side), image.pixel_aspect)
-    (w, h), tall = image.size, image.pixel_aspect
-    unit = max(side / w, side / (h * tall))
-    scale = (unit, unit * tall)
-    return Frame(image.size, (side, side), scale, ((side - w * scale[0]) / 2, (side - h * scale[1]) / 2))
 
 
 def seen_cells(frame: Frame, cells: int) -> NDArray[np.bool_]:

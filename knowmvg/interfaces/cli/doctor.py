@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from knowmvg.core.errors import OutputError
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 
@@ -43,6 +44,8 @@ def doctor(
     from knowmvg.training.recipe import read_recipe
 
     read = read_recipe(recipe, overrides or [])
+    if out is not None and out.is_dir():
+        raise OutputError("a JSON file to write", f"a folder at {out}", "Give another --out.")
     diagnosis = diagnose(read, runs, _tell)
     if diagnosis.trial is not None:
         _show_parts(diagnosis.trial)

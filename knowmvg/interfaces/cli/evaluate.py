@@ -13,7 +13,7 @@ from knowmvg.evaluation.report.run_card import read_run_card
 from knowmvg.interfaces.cli import console, models
 from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.layout import Layout, show_layout
 from knowmvg.interfaces.cli.recorded import evaluate_file
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
@@ -119,6 +119,8 @@ def evaluate(
             raise typer.BadParameter("a file of predictions holds none", param_hint="--maps")
         if endpoint is not None:
             raise typer.BadParameter("a file of predictions is not asked", param_hint="--endpoint")
+        if cases or texts:
+            raise typer.BadParameter("only of a model that is asked here", param_hint="--cases" if cases else "--texts")
         evaluate_file(
             predictions,
             form=form,
@@ -137,13 +139,24 @@ def evaluate(
         )
         return
     assert run is not None
+    of_files = {
+        "--format": form is not None,
+        "--protocol": protocol is not None,
+        "--view": view is not None,
+        "--match": match != "text",
+        "--repair": repair,
+        "--min-score": min_score > 0,
+    }
+    for option, given in of_files.items():
+        if given:
+            raise typer.BadParameter("only with --predictions; a model is asked in every protocol", param_hint=option)
     if texts and not cases:
         raise typer.BadParameter("it needs --cases, whose texts it shows", param_hint="--texts")
     behind = models.behind_of(endpoint, out, key_variable, budget, public, own_endpoint)
     if behind is None:
         model_folder(run)  # told before the data are read
     source = data_folder(run, data)
-    studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
+    studies, training = LabelledStudies(source, split), training_studies(source)
     card = read_run_card(run)
     from knowmvg.evaluation.evaluate import evaluate as evaluate_model  # after the checks: these import scipy and torch
     from knowmvg.evaluation.report.write import write_report

@@ -19,7 +19,7 @@ def measure_maps(
     grounder: Grounder,
     kind: MapKind | None,
     studies: Studies,
-    training: Studies,
+    training: Studies | None,
     *,
     name: str,
     seed: int,

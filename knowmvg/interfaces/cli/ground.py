@@ -44,7 +44,7 @@ def ground(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, a chat model's folder, or a hub id of either as owner/name@revision; with --endpoint "
+            help="Folder of a run or model, a chat model's folder, or a hub id as owner/name@revision; with --endpoint "
             "its model.",
             show_default="the demonstration model that is shipped",
         ),
@@ -108,6 +108,16 @@ def ground(
         options = FolderOptions(split, shards, shard, readers, device, retry_failed, ray, ray_workers)
         ground_folder(image, out, phrases.value, model, options)
         return
+    of_folders = {
+        "--split": split is not None,
+        "--shards": shards != 1,
+        "--shard": shard != 0,
+        "--retry-failed": retry_failed,
+        "--ray": ray is not None,
+    }
+    for option, set_ in of_folders.items():
+        if set_:
+            raise typer.BadParameter(f"only with a folder of studies; {image} is none", param_hint=option)
     if report is None:
         raise typer.BadParameter("a study needs its report", param_hint="--report")
     from knowmvg.inference import map_files, overlay, results, session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,9 +72,12 @@ def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: str | N
                 progress=progress,
             )
     console.out().print(f"{counts.answered} answered, {counts.failed} failed, {counts.skipped} there before")
-    reasons = Counter(f"{each.error}: expected {each.expected}" for each in results.failures())
-    for reason, number in reasons.most_common(5):
-        console.err().print(Text.assemble(("failed  ", "bold yellow"), f"{number} x {reason}"), soft_wrap=True)
+    reasons = defaultdict[str, list[str]](list)
+    for each in results.failures():
+        reasons[f"{each.error}: expected {each.expected}"].append(each.got)
+    for reason, got in sorted(reasons.items(), key=lambda item: -len(item[1]))[:5]:
+        told = f"{len(got)} x {reason}; got {'' if len(set(got)) == 1 else 'for one '}{got[0]}"
+        console.err().print(Text.assemble(("failed  ", "bold yellow"), told), soft_wrap=True)
     written = results.join()
     if not written:
         console.out().print("other shards are not finished: the last one joins the parts")

@@ -10,6 +10,7 @@ from typing import Self, overload
 from knowmvg.core.errors import ImageError, ManifestError
 from knowmvg.core.records import Study
 from knowmvg.sources.manifest import StudyRow, load_study, read_rows
+from knowmvg.sources.splits.empty import no_studies
 
 
 class LabelledStudies(Sequence[Study]):
@@ -22,9 +23,7 @@ class LabelledStudies(Sequence[Study]):
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.rows = folder, list(read_rows(folder, split))
         if not self.rows:
-            raise ManifestError(
-                f"studies of the split {split!r}", f"none in {folder}", "Choose another split or folder."
-            )
+            raise no_studies(folder, split)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,3 +72,25 @@ class LabelledStudies(Sequence[Study]):
                 error.got if isinstance(error, ImageError) else f"{type(error).__name__} at {row.image}",
                 "Restore the data set's files.",
             ) from error
+
+
+def boxed_studies(folder: Path, split: str) -> LabelledStudies:
+    """The studies of a split that boxes are to be measured on.
+
+    Raises ``ManifestError`` as ``LabelledStudies``, and for a split without a box.
+    """
+    found = LabelledStudies(folder, split)
+    if not any(phrase.boxes for row in found.rows for phrase in row.phrases):
+        todo = "Name a split or a data set whose phrases have boxes."
+        raise ManifestError(f"phrases with boxes in the split {split!r} of {folder}", "none", todo)
+    return found
+
+
+def training_studies(folder: Path) -> LabelledStudies | None:
+    """The studies that controls learn from; ``None`` for a data set whose split train is empty or has no box.
+
+    Raises ``ManifestError`` for no manifest, or a line that does not follow the schema.
+    """
+    if not any(phrase.boxes for row in read_rows(folder, "train") for phrase in row.phrases):
+        return None
+    return LabelledStudies(folder, "train")

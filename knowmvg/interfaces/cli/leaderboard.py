@@ -12,9 +12,9 @@ from knowmvg.core.errors import RecipeError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablate import BoxHead
 from knowmvg.interfaces.cli.board.rows import Planned, check_titles, family_rows, given_rows, recipe_row
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import boxed_studies
 from knowmvg.interfaces.cli.narrow_tables import show_markdown
-from knowmvg.interfaces.cli.runs import data_folder
+from knowmvg.interfaces.cli.runs import check_folder, data_folder
 
 if TYPE_CHECKING:
     from knowmvg.evaluation.leaderboard.differences import Key, PhraseIous
@@ -84,6 +84,7 @@ def leaderboard(
     planned = family_rows(recipe, overrides or [], rows, head, seeds, runs) if recipe is not None else []
     planned += [recipe_row(named, seeds, runs) for named in also or []] + given_rows(run or [], runs)
     check_titles(planned)
+    check_folder(out)
     drawn = _drawn(studies or [], planned)
     looked_into = _looked_into(controls, planned)
     asked = _protocols(protocols)
@@ -96,7 +97,7 @@ def leaderboard(
     compared = _title(against, planned, (*PRIORS, NEAREST)) if against is not None else None
     board = read_leaderboard(out / "leaderboard.json")  # before the work: a damaged file is told now
     if data is not None:
-        LabelledStudies(data, split)  # so is a wrong data set
+        boxed_studies(data, split)  # so is a wrong data set
     command = _command(recipe, overrides, head, also, run, seeds, studies)
     exam: Exam | None = None
     entries: list[Entry] = []
@@ -107,7 +108,7 @@ def leaderboard(
         found: list[tuple[Entry, PhraseIous]] = []
         if exam is None:
             folder = data_folder(row.runs[0].model, data)
-            exam = Exam(LabelledStudies(folder, split), split, asked, drawn, timing, threads)
+            exam = Exam(boxed_studies(folder, split), split, asked, drawn, timing, threads)
             found += exam.priors()
         found += exam.of(row)
         if row.name in looked_into:

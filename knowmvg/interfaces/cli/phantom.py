@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from knowmvg.core.errors import OutputError
 from knowmvg.interfaces.cli import console
+from knowmvg.sources.whole_folder import check_free
 
 
 def phantom(
@@ -23,13 +23,8 @@ def phantom(
 
     Patients are disjoint between the splits train, val and test. See docs/ for what is simulated and what is not.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError("a folder to write", f"a file at {out}", "Give another path.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise OutputError("a new or empty folder", f"files in {out}", "Give another folder, or --overwrite.")
-    from knowmvg.sources.phantom.dataset import (
-        write_dataset,
-    )  # after the checks: the simulator takes a second to import
+    check_free(out, overwrite=overwrite)
+    from knowmvg.sources.phantom.dataset import write_dataset  # after the check: it takes a second to import
 
     with console.progress_bar() as bar:
         task = bar.add_task("radiographs", total=studies)

@@ -11,8 +11,9 @@ import typer
 from knowmvg.core.boxtext.views import View
 from knowmvg.core.errors import ManifestError
 from knowmvg.interfaces.cli import console
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.layout import Layout, show_layout
+from knowmvg.interfaces.cli.runs import check_folder
 
 if TYPE_CHECKING:
     from knowmvg.evaluation.recorded import Key
@@ -62,6 +63,7 @@ def evaluate_file(
     seen = view_of("--view", view)
     if data is None or out is None:
         raise typer.BadParameter("expected a folder; got none", param_hint="--data" if data is None else "--out")
+    check_folder(out)
     listing = listing_of(data, split)
     found = read_predictions(predictions, form, listing, view=seen, repair=repair).at_least(min_score)
     studies = LabelledStudies(data, split)
@@ -81,7 +83,7 @@ def evaluate_file(
         result = evaluate(
             recorded,
             studies[:limit] if limit else studies,
-            training_studies=_training(data),
+            training_studies=training_studies(data),
             protocols=[asked],
             replayed=True,
             seed=seed,
@@ -100,11 +102,3 @@ def evaluate_file(
     console.show_written(
         files, f"knowmvg convert boxes {predictions} --from {form} --to coco --data {data} --out coco.json"
     )
-
-
-def _training(data: Path) -> LabelledStudies | None:
-    """The studies for the prior rows; a data set without a training split goes without them."""
-    try:
-        return LabelledStudies(data, "train")
-    except ManifestError:
-        return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from knowmvg.core.errors import ModelError, OutputError, RecipeError
-from knowmvg.grounders.hub import hub_id, model_path
+from knowmvg.core.errors import OutputError, RecipeError
+from knowmvg.grounders.hub import hub_id, missing_model, model_path
 
 
 def model_folder(run: Path) -> Path:
@@ -14,24 +14,29 @@ def model_folder(run: Path) -> Path:
     Raises:
         ModelError: none of these.
     """
-    given = model_path(run)
-    for folder in (given, given / "model"):
-        if (folder / "config.json").is_file():
-            return folder
-    raise ModelError(
-        "a run folder with a trained model", f"no config.json in {run} or {run / 'model'}", "Train it: knowmvg train."
-    )
+    folder = model_path(run)
+    if not (folder / "config.json").is_file():
+        raise missing_model(folder)
+    return folder
 
 
 def result_folder(run: Path, given: Path | None, name: str) -> Path:
     """The folder that was given for results, or else ``RUN/name``.
 
     Raises:
-        OutputError: none was given for a model of the hub, which has no folder of the user's.
+        OutputError: none was given for a model of the hub, which has no folder of the user's, or it is a file.
     """
     if given is None and hub_id(run) is not None:
         raise OutputError("a folder for the results", f"no --out with the hub id {run}", "Give one with --out.")
-    return given or run / name
+    target = given or run / name
+    check_folder(target)
+    return target
+
+
+def check_folder(out: Path) -> None:
+    """Make sure, before any work is done, that ``out`` is no file. Raises ``OutputError`` for one."""
+    if out.exists() and not out.is_dir():
+        raise OutputError("a folder for the results", f"a file at {out}", "Give another path.")
 
 
 def data_folder(run: Path, given: Path | None) -> Path:

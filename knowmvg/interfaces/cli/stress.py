@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from knowmvg.core.errors import OutputError
 from knowmvg.interfaces.cli import console, models
 from knowmvg.interfaces.cli.evaluate import finding_and_side
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.narrow_tables import show_markdown
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 
@@ -52,9 +51,7 @@ def stress(
         model_folder(run)  # told before the data are read
     source = data_folder(run, data)
     target = result_folder(run, out, f"robustness-{split}")
-    if target.exists() and not target.is_dir():
-        raise OutputError("a folder for the tables", f"a file at {target}", "Give another --out.")
-    studies, training = LabelledStudies(source, split), LabelledStudies(source, "train")
+    studies, training = LabelledStudies(source, split), training_studies(source)
     from knowmvg.evaluation.robustness.stress import stress as stress_model  # after the checks: scipy and torch
 
     with models.asked_model(run, behind, source, target) as grounder, console.stage_bars() as progress:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from knowmvg import __version__
-from knowmvg.core.errors import ManifestError, RecipeError
+from knowmvg.core.errors import OutputError, RecipeError
 from knowmvg.sources.manifest import StudyRow
 from knowmvg.sources.phantom.cohort import SPLITS, Member, ScenesOf, sample_cohort, simulate_patient, write_member
-from knowmvg.sources.whole_folder import move_into_place, partial_folder
+from knowmvg.sources.whole_folder import check_free, move_into_place, partial_folder
 
 DATASET_SCHEMA = "knowmvg.dataset/1"
 MIN_SIZE, MAX_SIZE = 64, 2048
@@ -71,10 +71,10 @@ def write_dataset(
 
     Raises:
         RecipeError: for numbers that make no data set.
-        ManifestError: if ``out`` exists (and may not be replaced) or cannot be written.
+        OutputError: if ``out`` exists (and may not be replaced) or cannot be written.
     """
     shares = _checked(studies, seed, size, workers, splits)
-    _check_free(out, overwrite)
+    check_free(out, overwrite=overwrite)
     part = partial_folder(out)
     try:
         settings = {"studies": studies, "seed": seed, "size": size, "splits": shares, "knowmvg": __version__}
@@ -84,11 +84,12 @@ def write_dataset(
         summary = _finish(part, cohort, settings)
         move_into_place(part, out)
     except OSError as error:
-        todo = "Free the disk or choose another folder; the same call goes on where this one stopped."
-        raise ManifestError(f"a folder that can be written at {out}", str(error), todo) from error
+        todo = "Make room or choose another folder; the same call goes on where this one stopped."
+        got = error.strerror or str(error)
+        raise OutputError(f"a folder that can be written at {out}", got, todo) from error
     except BrokenProcessPool as error:
         todo = "Use fewer workers; the same call goes on where this one stopped."
-        raise ManifestError("worker processes that live", "one that was killed", todo) from error
+        raise OutputError("worker processes that live", "one that was killed", todo) from error
     return summary
 
 
@@ -105,18 +106,6 @@ def _checked(studies: int, seed: int, size: int, workers: int | None, splits: Se
     if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise RecipeError("three shares that sum to 1", str(shares), "Give train, val and test, such as 0.7 0.1 0.2.")
     return shares
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    if not out.name:
-        raise ManifestError("the name of a new folder", str(out), "Name the folder.")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise ManifestError(f"no folder at {out}", "one with files", "Choose another name or allow overwriting.")
-    if not (out / "dataset.json").is_file():
-        todo = "Move it away yourself if it is not needed."
-        raise ManifestError(f"a data set to replace at {out}", "something without dataset.json", todo)
 
 
 def _prepare(part: Path, settings: str) -> None:

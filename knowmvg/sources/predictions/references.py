@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from knowmvg.core.boxtext.reading import Draft
-from knowmvg.core.errors import ManifestError
 from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.sources.predictions.answers import Answer, Listed, Listing, Predictions
 from knowmvg.sources.predictions.coco import coco_listing
+from knowmvg.sources.splits.empty import no_studies
 
 
 def listing_of(folder: Path, split: str | None = None) -> Listing:
@@ -21,8 +21,7 @@ def listing_of(folder: Path, split: str | None = None) -> Listing:
         return coco_listing(folder)
     rows = list(read_rows(folder, split))
     if not rows:
-        which = "studies" if split is None else f"studies of the split {split!r}"
-        raise ManifestError(which, f"none in {folder}", "Choose another split or folder.")
+        raise no_studies(folder, split)
     return Listing(Listed(row.id, row.image, (row.width, row.height)) for row in rows)
 
 

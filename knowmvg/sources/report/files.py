@@ -16,8 +16,8 @@ def read_report_file(path: Path | str) -> str:
     Line ends become ``\n``. Raises ``ReportError`` for a file that is missing, unreadable, larger than 1 MB or binary.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ReportError("a report text file", f"none at {path}", "Check the path.")
+    if not _is_file(path):
+        raise _no_file(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -26,6 +26,24 @@ def read_report_file(path: Path | str) -> str:
     if len(data) > MAX_BYTES:
         raise ReportError(f"a report of at most {MAX_BYTES} bytes", f"more in {path}", "Give one report a file.")
     return decode_report(data, str(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL: no path at all
+        return False
+
+
+def _no_file(path: Path) -> ReportError:
+    """What is where a report file should be; text that was given in place of a path is not repeated."""
+    expected = "a report text file"
+    if len(path.name.split()) > 2 and not path.suffix[1:].isalnum():
+        todo = "Write the report into a file, and give its path."
+        return ReportError(expected, "several words that name no file", todo)
+    if path.is_dir():
+        return ReportError(expected, f"a folder at {path}", "Give the text file itself.")
+    return ReportError(expected, f"none at {path}", "Check the path.")
 
 
 def decode_report(data: bytes, name: str = "the report") -> str:

@@ -1,4 +1,4 @@
-"""Crops that leave no box behind: a crop is a frame, and boxes go through it like any others.
+"""Crops that leave no box behind: a crop is a part that a frame shows, and boxes go through it like any others.
 
 There is no flip. It would make every "left" and "right" of phrase and report false, and the heart's side with them.
 """
@@ -10,16 +10,16 @@ from random import Random
 from numpy.typing import ArrayLike
 
 from knowmvg.core import boxes as bx
-from knowmvg.core.frames import Frame, Size
+from knowmvg.core.boxtext.views import Part
+from knowmvg.core.frames import Size
 
 
-def random_crop(stored: Size, boxes: ArrayLike, canvas: Size, least: float, random: Random) -> Frame:
-    """A frame that shows a random part of the image, stretched over the canvas, with every box whole in it.
+def random_part(stored: Size, boxes: ArrayLike, least: float, random: Random) -> Part:
+    """``(left, top, width, height)`` of a random part of the image, in stored pixels, with every box whole in it.
 
     Args:
         stored: ``(width, height)`` of the image.
         boxes: ``[n, 4]`` in stored pixels.
-        canvas: ``(width, height)`` of what the model sees.
         least: least share of each side that is shown; 1 shows the whole image.
         random: the source of chance.
     """
@@ -33,5 +33,4 @@ def random_crop(stored: Size, boxes: ArrayLike, canvas: Size, least: float, rand
         start = random.uniform(first, last) if first <= last else first
         spans.append((min(start, side - length), length))
     (left, width), (top, height) = spans
-    scale = canvas[0] / width, canvas[1] / height
-    return Frame(stored, canvas, scale, (-left * scale[0], -top * scale[1]))
+    return left, top, width, height

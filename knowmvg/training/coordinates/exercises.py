@@ -22,7 +22,8 @@ from torch.utils.data import Dataset
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.boxtext.layout import Layout
 from knowmvg.core.records import Side
-from knowmvg.grounders.coordinates.instructions import Pools, caption_text, lowered
+from knowmvg.grounders.coordinates.conventions import asked
+from knowmvg.grounders.coordinates.instructions import Pools, caption_text
 from knowmvg.sources.manifest import StudyRow
 
 Numbers = NDArray[np.int64]
@@ -152,7 +153,8 @@ class Exercises(Dataset[list[Exercise]]):
 
     def _question(self, phrase: Named, told: str, rng: np.random.Generator) -> str:
         line = self.pools.refer[int(rng.integers(len(self.pools.refer)))]
-        return f"[INST] {told} {self.pools.task.refer} {line.format(phrase=lowered(phrase.text))} [/INST]"
+        question = asked(f"{self.pools.task.refer} {line}", phrase.text, lowered=True)
+        return f"[INST] {told} {question} [/INST]"
 
     def _answer(self, regions: Sequence[Numbers]) -> str:
         ordered = sorted(regions, key=lambda region: int(region[0]))

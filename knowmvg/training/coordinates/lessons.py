@@ -19,8 +19,9 @@ from knowmvg.grounders.coordinates.examples import Pair, caption_pair, refer_pai
 from knowmvg.grounders.coordinates.instructions import caption_text, pools
 from knowmvg.grounders.coordinates.tuning import AnswerBatch, collate
 from knowmvg.sources.manifest import StudyRow, read_rows
-from knowmvg.training.coordinates.crops import random_crop
+from knowmvg.training.coordinates.crops import random_part
 from knowmvg.training.coordinates.recipe import CaptionData
+from knowmvg.training.coordinates.shown import frame_of_row
 from knowmvg.training.coordinates.tokens import Look, Shown
 
 
@@ -80,7 +81,7 @@ class ReportLessons:
         folder, row, report = self._items[item]
         made = caption_pair(row.report, pools(), random, report=report, most_words=self.most_words)
         assert made is not None  # a study without words is no item
-        return (folder, row, self.view.frame((row.width, row.height))), made
+        return (folder, row, frame_of_row(folder, row, self.view)), made
 
 
 class PhraseLessons:
@@ -101,12 +102,11 @@ class PhraseLessons:
     ) -> None:
         self.folder, self.codec, self.view, self.least_side = folder, codec, view, least_side
         self._rows = list(rows)
-        labels = [(row, label) for row in rows for label in labels_of(row)]
-        self._items = [
-            (row, label)
-            for row, label in labels
-            if refer_pair(label, codec, view.frame((row.width, row.height)), pools()) is not None
-        ]
+        self._items = list[tuple[StudyRow, LabelledPhrase]]()
+        for row in rows:
+            frame = frame_of_row(folder, row, view)
+            shown = (label for label in labels_of(row) if refer_pair(label, codec, frame, pools()) is not None)
+            self._items += [(row, label) for label in shown]
         if not self._items:
             raise ManifestError("training phrases with boxes, for stage 2", f"none in {folder}", "See docs/data.md.")
         self.lengths = [len(label.phrase.text.split()) + 8 * len(label.boxes) for _, label in self._items]
@@ -118,12 +118,14 @@ class PhraseLessons:
     def pair(self, item: int, random: Random) -> tuple[Shown, Pair]:
         """See ``Lessons``."""
         row, label = self._items[item]
-        size = row.width, row.height
-        frame = self.view.frame(size)
+        frame = frame_of_row(self.folder, row, self.view)
         if self.least_side < 1:
-            frame = random_crop(size, label.boxes, frame.canvas, self.least_side, random)
+            part = random_part((row.width, row.height), label.boxes, self.least_side, random)
+            closer = frame_of_row(self.folder, row, self.view, part)
+            if refer_pair(label, self.codec, closer, pools()) is not None:  # what fills the square can lose its edges
+                frame = closer
         made = refer_pair(label, self.codec, frame, pools(), random)
-        assert made is not None  # a crop keeps every box
+        assert made is not None  # such a phrase is no item
         return (self.folder, row, frame), made
 
 

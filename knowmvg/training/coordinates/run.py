@@ -63,7 +63,7 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
 def task_of(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
     """How the model is asked: as it is taught. It is taught no phrase without a box, so it always gives one."""
     question = pools().refer_question("{phrase}")
-    own = {"codec": recipe.codec, "question": question, "fit": recipe.fit, "least": 1, "naming": None}
+    own = {"codec": recipe.codec, "question": question, "lowered": True, "fit": recipe.fit, "least": 1, "naming": None}
     known = CoordinatesConfig.of(convention).model_dump()
     return CoordinatesConfig.model_validate(known | own | {"expected": recipe.expected})
 

@@ -20,6 +20,7 @@ from knowmvg.grounders.backbones.load import SpeakingBackbone
 from knowmvg.grounders.canvas import in_frame
 from knowmvg.grounders.coordinates.tuning import seen
 from knowmvg.sources.manifest import StudyRow, load_study
+from knowmvg.training.coordinates.shown import aspect_of_row, frame_of_row
 from knowmvg.training.hardware import made_once
 from knowmvg.training.studies import Report
 
@@ -91,7 +92,9 @@ def identity(loaded: SpeakingBackbone, folder: Path, rows: Sequence[StudyRow], f
     for name, tensor in sorted(loaded.vlm.model.model.vision_tower.state_dict().items()):
         state.update(name.encode())
         state.update(tensor.detach().cpu().float().numpy().tobytes())
-    told = [loaded.pictures.described(), str(fit), [row.id for row in rows]]
+    told: list[object] = [loaded.pictures.described(), str(fit), [row.id for row in rows]]
+    oblong = {row.id: aspect for row in rows if (aspect := aspect_of_row(folder, row, fit)) != 1}
+    told += [oblong] if oblong else []
     state.update(json.dumps(told).encode())
     return state.hexdigest()[:12]
 
@@ -113,7 +116,7 @@ def keep_tokens(
     whole: NDArray[np.float16] | None = None
     view, look = View(fit, (loaded.pictures.side,) * 2), FreshTokens(loaded)
     for start in range(0, len(rows), BATCH):
-        shown = [(folder, row, view.frame((row.width, row.height))) for row in rows[start : start + BATCH]]
+        shown = [(folder, row, frame_of_row(folder, row, view)) for row in rows[start : start + BATCH]]
         tokens = look(shown).float().cpu().numpy()
         if whole is None:
             shape = (len(rows), *tokens.shape[1:])

@@ -5,43 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from knowmvg.core.errors import RecipeError
 from knowmvg.sources.manifest import read_rows
 from knowmvg.training.coordinates.recipe import PfmvgRecipe
 from knowmvg.training.coordinates.sizes import ScratchPart
 from knowmvg.training.hardware import device_of, processes
-from knowmvg.training.shared_parts import shared_folder
-from knowmvg.training.studies import Report, TrainingStudies, open_studies
+from knowmvg.training.shared_parts import SharingWorkplace
+from knowmvg.training.studies import Report, open_studies
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class Workplace(SharingWorkplace[PfmvgRecipe, ScratchPart]):
     """The recipe, the folder of shared parts, the studies, and where to compute."""
-
-    recipe: PfmvgRecipe
-    parts: Path
-    studies: TrainingStudies
-    device: torch.device
-    report: Report
 
     def held_out(self) -> set[str]:
         """The patients whose studies are in the splits val and test of the recipe's data set."""
         return {row.patient for row in read_rows(self.studies.folder) if row.split != "train"}
-
-    @property
-    def scratch(self) -> ScratchPart:
-        """The sizes of a model that is trained from nothing. Raises ``RecipeError`` for a recipe with a base."""
-        if self.recipe.scratch is None:
-            raise RecipeError("scratch", "a recipe with a base", "Leave the base out.")
-        return self.recipe.scratch
-
-    def folder(self, stage: str, *depends: object) -> Path:
-        """The folder of a shared stage, named by a hash of the data set and of what the stage depends on."""
-        folder = shared_folder(self.parts, stage, self.studies.fingerprint, self.recipe.parts_seed, *depends)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
 
 def open_workplace(recipe: PfmvgRecipe, parts: Path, report: Report) -> Workplace:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from knowmvg.grounders.canvas import in_frame
-from knowmvg.grounders.diffusion.grounder import frame_of
+from knowmvg.grounders.canvas import frame_of, in_frame
 from knowmvg.sources.manifest import StudyRow, load_study
 from knowmvg.training.studies import Report
 

@@ -12,7 +12,8 @@ from knowmvg.core.records import Assertion, LabelledPhrase, Phrase, Radiograph, 
 from knowmvg.evaluation.map_scores import score_maps
 from knowmvg.evaluation.protocol import answers_to
 from knowmvg.evaluation.samples import Protocol
-from knowmvg.grounders.diffusion.grounder import CUT, NO_WORD, DiffusionGrounder, frame_of, seen_cells
+from knowmvg.grounders.canvas import frame_of
+from knowmvg.grounders.diffusion.grounder import CUT, NO_WORD, DiffusionGrounder, seen_cells
 from knowmvg.grounders.diffusion.settings import PRESETS, ReadSettings, read_settings
 from knowmvg.inference.answering import NamedBy
 from knowmvg.inference.loading import able_to_name

@@ -9,7 +9,7 @@ from pydicom.uid import RLELossless
 from synthetic_picture import picture
 
 from knowmvg.core.errors import ImageError
-from knowmvg.sources.image import image_size, read_radiograph
+from knowmvg.sources.image import image_shape, image_size, read_radiograph
 
 SIZE = (56, 40)
 
@@ -35,6 +35,13 @@ def test_sixteen_bits_and_other_modes_have_a_size_too(tmp_path):
 def test_a_dicom_file_has_the_size_of_its_header(make_dicom, syntax):
     path = make_dicom(syntax=syntax)
     assert image_size(path) == read_radiograph(path).size == SIZE
+
+
+def test_the_header_tells_the_pixel_aspect_too(make_dicom, tmp_path):
+    oblong = make_dicom(PixelSpacing=[0.3, 0.2])
+    assert image_shape(oblong) == (SIZE, read_radiograph(oblong).pixel_aspect) == (SIZE, pytest.approx(1.5))
+    Image.fromarray(picture(8)).save(tmp_path / "a.png")
+    assert image_shape(tmp_path / "a.png") == (SIZE, 1.0)
 
 
 @pytest.mark.parametrize("kind", ["png", "dcm"])

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowmvg.core.boxtext.codec import PFMVG
-from knowmvg.training.coordinates.crops import random_crop
+from knowmvg.core.boxtext.views import Fit, View
+from knowmvg.training.coordinates.crops import random_part
 from knowmvg.training.coordinates.recipe import CaptionStage, CosinePart, GroundingStage, PfmvgRecipe
 from knowmvg.training.coordinates.sizes import ScratchPart
 from knowmvg.training.recipe import read_recipe_of
 
+VIEW = View(Fit.SQUASH, (448, 448))
 RECIPES = Path(__file__).parents[3] / "recipes"
 
 
@@ -66,7 +68,7 @@ def test_a_crop_keeps_every_box_whole_and_shows_nothing_beyond_the_image(stored,
         (min(a, c) * stored[0], min(b, d) * stored[1], max(a, c) * stored[0], max(b, d) * stored[1])
         for a, b, c, d in shares
     ]
-    frame = random_crop(stored, boxes, (448, 448), least, Random(seed))
+    frame = VIEW.frame(stored, part=random_part(stored, boxes, least, Random(seed)))
     seen = frame.to_canvas(boxes)
     assert (seen >= -1e-6).all()
     assert (seen <= 448 + 1e-6).all()
@@ -78,6 +80,6 @@ def test_a_crop_keeps_every_box_whole_and_shows_nothing_beyond_the_image(stored,
 
 
 def test_the_whole_image_is_a_crop_too():
-    frame = random_crop((640, 480), [], (448, 448), 1.0, Random(0))
+    frame = VIEW.frame((640, 480), part=random_part((640, 480), [], 1.0, Random(0)))
     assert frame.scale == pytest.approx((0.7, 448 / 480))
     assert frame.offset == pytest.approx((0, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import knowmvg
-from knowmvg.core.errors import ModelError, RecipeError
+from knowmvg.core.errors import RecipeError
 from knowmvg.core.records import Study
 from knowmvg.evaluation import protocol as protocols
 from knowmvg.evaluation.controls import Shuffled, blank
 from knowmvg.evaluation.evaluate import BLANK, SHUFFLED, priors_of
 from knowmvg.evaluation.kept_result import keep, kept
 from knowmvg.evaluation.leaderboard.differences import PhraseIous
-from knowmvg.evaluation.leaderboard.entry import Entry, Kind, NamedBy, Origin, entry_of
+from knowmvg.evaluation.leaderboard.entry import Entry, Kind, NamedBy, entry_of
 from knowmvg.evaluation.leaderboard.part import SEED, drawn_studies, only
 from knowmvg.evaluation.protocol import Result, View, as_is
 from knowmvg.evaluation.samples import Protocol
@@ -26,10 +25,11 @@ from knowmvg.evaluation.studies import labels_of
 from knowmvg.evaluation.wording import findings_in
 from knowmvg.inference.model_facts import ModelFacts, model_facts
 from knowmvg.interfaces.cli import console
+from knowmvg.interfaces.cli.board.origins import facts_of, origin_of
 from knowmvg.interfaces.cli.board.rows import Row, SeedRun
 from knowmvg.interfaces.cli.board.timing import Stopwatch, timed_studies
 from knowmvg.interfaces.cli.evaluate import finding_and_side
-from knowmvg.interfaces.cli.labelled import LabelledStudies
+from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.models import load_local
 from knowmvg.interfaces.cli.runs import model_folder
 from knowmvg.interfaces.cli.train import tell
@@ -57,9 +57,10 @@ class Exam:
         return hashlib.sha256((self.studies.folder / "manifest.jsonl").read_bytes()).hexdigest()
 
     @cached_property
-    def learned(self) -> list[Study]:
-        """The training studies without their pixels."""
-        return labels_of(LabelledStudies(self.studies.folder, "train"))
+    def learned(self) -> list[Study] | None:
+        """The training studies without their pixels; ``None`` for a data set that has none with boxes."""
+        training = training_studies(self.studies.folder)
+        return None if training is None else labels_of(training)
 
     @cached_property
     def order(self) -> list[str]:
@@ -85,7 +86,10 @@ class Exam:
         return run.kept / "-".join(filter(None, names))
 
     def priors(self) -> Iterator[tuple[Entry, PhraseIous]]:
-        """The controls that look at no image and are told the phrases."""
+        """The controls that look at no image and are told the phrases; none without studies to learn from."""
+        if self.learned is None:
+            tell(f"no rows of mean boxes: {self.studies.folder} has no training studies with boxes")
+            return
         for name, prior in priors_of(self.learned).items():
             for protocol in self.protocols:
                 tell(f"{name}: {protocol}")
@@ -112,7 +116,7 @@ class Exam:
 
     def _asked(self, row: Row, title: str, kind: Kind, view: View, control: str) -> Iterator[tuple[Entry, PhraseIous]]:
         facts = [model_facts(model_folder(run.model)) for run in row.runs]
-        origins = [_origin(run, model.fingerprint) for run, model in zip(row.runs, facts, strict=True)]
+        origins = [origin_of(run, model.fingerprint) for run, model in zip(row.runs, facts, strict=True)]
         if row.recipe:
             self._refuse_other_data(row)
         part = self.part_of(row)
@@ -153,7 +157,8 @@ class Exam:
         if found is None:
             tell(f"{run.model.name}: {protocol} {control}".rstrip())
             asked = self.studies if part is None else self.studies.only(self.parts[part])
-            grounder, known = load_local(run.model), findings_in(self.learned)
+            grounder = load_local(run.model)
+            known = None if self.learned is None else findings_in(self.learned)
             with console.stage_bars() as bars:
                 found = protocols.run(
                     protocol, grounder, asked, view=view, reader=finding_and_side, labelled=known, progress=bars
@@ -184,42 +189,7 @@ class Exam:
     def _refuse_other_data(self, row: Row) -> None:
         """A run that was trained on other data may have learnt from the studies that it is to be asked on."""
         for run in row.runs:
-            trained = _facts(run).get("data_fingerprint")
+            trained = facts_of(run).get("data_fingerprint")
             if trained is not None and trained != self.fingerprint:
                 got = f"{run.model} trained on another one than {self.studies.folder}"
                 raise RecipeError("rows of one data set", got, "Correct data.folder, or give the model with --run.")
-
-
-def _origin(run: SeedRun, model: str) -> Origin:
-    """How the model of a run came about, from its ``run.json``; a model that was given may have none."""
-    facts = _facts(run)
-    if not facts:
-        return Origin(seed=run.seed, model=model)
-    try:
-        seconds, recipe = facts["seconds"], facts["recipe"]
-        return Origin(
-            seed=recipe["seed"],
-            minutes=round(seconds.get("train", sum(seconds.values())) / 60, 2),
-            minutes_in_all=round(sum(seconds.values()) / 60, 2),
-            model=model,
-            recipe=hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
-            git=facts["git"],
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(run) from error
-
-
-def _facts(run: SeedRun) -> dict[str, Any]:
-    path = run.model / "run.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(run) from error
-    return found if isinstance(found, dict) else {}
-
-
-def _damaged(run: SeedRun) -> ModelError:
-    todo = "Train it again, or give its model folder with --run."
-    return ModelError("a run.json that `knowmvg train` wrote", f"another content in {run.model}", todo)

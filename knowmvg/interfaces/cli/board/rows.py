@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from knowmvg.core.errors import RecipeError
+from knowmvg.grounders.hub import hub_id
 from knowmvg.interfaces.cli.ablate import trained_run
 from knowmvg.interfaces.cli.ablation_rows import ROWS, chosen_rows, row_overrides
+from knowmvg.interfaces.cli.runs import model_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def recipe_row(named: str, seeds: int, runs: Path) -> Planned:
 def given_rows(named: Sequence[str], runs: Path) -> list[Planned]:
     """The rows of models that are there, ``NAME=MODEL``, those of one name its seeds.
 
-    Raises ``RecipeError`` for one without a name, or named twice.
+    Raises ``RecipeError`` for one without a name, or named twice, and ``ModelError`` for a path without a model.
     """
     from knowmvg.evaluation.report.grid import slug
 
@@ -86,6 +88,8 @@ def given_rows(named: Sequence[str], runs: Path) -> list[Planned]:
             )
         if Path(model) in models.setdefault(name, []):
             raise RecipeError("each model of a row once", f"{model} twice", "Name other seeds.")
+        if hub_id(model) is None:
+            model_folder(Path(model))  # told before any row is asked
         models[name].append(Path(model))
     found = []
     for name, paths in models.items():

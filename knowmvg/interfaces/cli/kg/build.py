@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from knowmvg.core.errors import KnowledgeError, ManifestError, OutputError
+from knowmvg.core.errors import KnowledgeError, OutputError
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.kg_umls import located_by_umls
 from knowmvg.interfaces.cli.recorded import chosen
@@ -65,6 +65,7 @@ def build(
     from knowmvg.knowledge.ontology import load_atlas
     from knowmvg.sources.harvest import Reader, Texts, harvest
     from knowmvg.sources.manifest import read_rows
+    from knowmvg.sources.splits.empty import no_studies
 
     extractor = chosen("--extractor", extractor, ("lexicon", "scispacy"))
     kinds = Texts(chosen("--texts", texts, tuple(Texts)))
@@ -88,7 +89,7 @@ def build(
         rows = read_rows(data, split)
         found = harvest(rows, reader, workers=workers or _cores(), progress=lambda n: bars("studies", n, None))
     if not found.studies:
-        raise ManifestError(f"studies of the split {split!r} in {data}", "none", "Name a split of the data set.")
+        raise no_studies(data, split)
     kept = {text: entity for text, entity in found.entities.items() if entity.count >= min_count}
     if found.entities and not kept:
         most = max(entity.count for entity in found.entities.values())
