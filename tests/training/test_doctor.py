@@ -156,3 +156,11 @@ def test_data_that_would_be_simulated_are_a_note(recipe: Path, tmp_path: Path) -
     assert told.healthy
     assert told.trial is None
     assert any("would be simulated" in finding.said for finding in told.findings)
+
+
+def test_a_folder_of_other_files_is_no_place_to_simulate_into(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("mine", encoding="utf-8")
+    told = diagnose(read_recipe(recipe, [f"data.folder={tmp_path / 'data'}"]), tmp_path / "runs", lambda _: None)
+    assert not told.healthy
+    assert any("other files" in finding.said for finding in told.findings)

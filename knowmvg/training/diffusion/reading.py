@@ -3,8 +3,8 @@
 Every word piece of a phrase is asked for the finding, the side, the zone and the assertion of its phrase, and hidden
 word pieces are asked for. The labels come from the report alone (the manifest's phrases, which `knowmvg prepare` reads
 with the report parser): no box and no image is used. A token so carries what its own phrase says and not what the
-phrase beside it does, which is what lets cross-attention tell two findings of one caption apart. The first and the last token
-are taught to say nothing: what no phrase explains has somewhere else to look.
+phrase beside it does, which is what lets cross-attention tell two findings of one caption apart. The first and the last
+token are taught to say nothing: a place that no phrase explains has somewhere else to look.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from knowmvg.training.coordinates.both_stages import (
 )
 from knowmvg.training.coordinates.lessons import Lessons, PhraseLessons, ReportLessons
 from knowmvg.training.coordinates.run import reports_folder
+from knowmvg.training.coordinates.shown import frame_of_row
 from knowmvg.training.coordinates.tokens import BATCH, FreshTokens, place_of
 from knowmvg.training.coordinates.workplace import Workplace
 from knowmvg.training.doctor.coordinates_checks import look_at_adapters, look_at_lengths, look_at_numbers
@@ -154,7 +155,7 @@ class _Trial:
             return [], 0
         folder, rows = next(iter(self.unseen.values()))
         view, look = View(self.recipe.fit, (loaded.pictures.side,) * 2), FreshTokens(loaded)
-        shown = [(folder, row, view.frame((row.width, row.height))) for row in rows[:LOOKS]]
+        shown = [(folder, row, frame_of_row(folder, row, view)) for row in rows[:LOOKS]]
         tokens = look(shown[:1])
         taken = highest_memory(lambda: look(shown), self.work.device) * min(BATCH, images) // len(shown)
         started = time.perf_counter()

@@ -11,7 +11,7 @@ from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.training.doctor.finding import Finding, Level
 from knowmvg.training.leaks import refuse_leaks
 from knowmvg.training.recipe_parts import DataPart
-from knowmvg.training.studies import divided
+from knowmvg.training.studies import check_place, divided
 
 SAMPLE = 20  # images of each split that are read
 
@@ -19,6 +19,11 @@ SAMPLE = 20  # images of each split that are read
 def look_at_data(data: DataPart, parts: Path) -> Iterator[Finding]:
     """Counts, fingerprint, leaks, and a sample of images."""
     if not (data.folder / "manifest.jsonl").is_file():
+        try:
+            check_place(data.folder)
+        except KnowmvgError as error:
+            yield _problem("data", error)
+            return
         said = f"{data.folder} holds no manifest.jsonl: {data.studies:,} studies would be simulated into it"
         yield Finding(Level.NOTE, "data", said, "To look further, make it first: knowmvg phantom, or knowmvg prepare.")
         return
