@@ -46,8 +46,8 @@ class LimitedGrounder(Grounder, Protocol):
     """A grounder that knows what it has learnt; one that does not say so is asked everything in the report's words."""
 
     @property
-    def findings(self) -> frozenset[str]:
-        """Canonical names of the findings that it has learnt to place."""
+    def findings(self) -> frozenset[str] | None:
+        """Canonical names of the findings that it has learnt to place; ``None`` where that is not limited."""
         ...
 
     def reads(self, report: str) -> bool:

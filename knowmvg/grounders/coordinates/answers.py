@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.boxtext.reading import Fault
 from knowmvg.core.frames import Frame
-from knowmvg.core.grounder import Query, ReportReader
-from knowmvg.core.records import Evidence, GroundedPhrase, Phrase, Region, Study
+from knowmvg.core.records import Evidence, GroundedPhrase, Phrase, Region
 
 Box = tuple[float, float, float, float]
 
@@ -93,11 +92,6 @@ def placed(phrase: Phrase, answer: Answer | None) -> GroundedPhrase:
     regions = tuple(Region(xyxy=box, score=min(max(score, 0.0), 1.0)) for box, score in pairs)
     reason = None if regions else _why(answer.faults)
     return GroundedPhrase(**phrase.model_dump(), boxes=regions, evidence=Evidence(), reason=reason)
-
-
-def named_by(reader: ReportReader, studies: Sequence[Study]) -> list[list[Query]]:
-    """The phrases to be placed that a reader of reports finds, as queries."""
-    return [[Query(phrase) for phrase in reader(study.report) if phrase.assertion.placed] for study in studies]
 
 
 def _why(faults: Iterable[Fault]) -> str:

@@ -33,6 +33,10 @@ class CoordinatesConfig(BaseModel):
     expected: bool = False
     """whether coordinates are expected values instead of the likeliest; needs `constrained`"""
 
+    findings: tuple[str, ...] | None = None
+    """canonical names of the findings that it was taught to place, to which the phrases of a report are held; null for
+    a model that is asked everything"""
+
     @model_validator(mode="after")
     def _fits(self) -> CoordinatesConfig:
         if "{phrase}" not in self.question or (self.naming is not None and "{report}" not in self.naming):

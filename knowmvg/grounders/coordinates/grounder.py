@@ -13,12 +13,13 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, named_by, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.decoding import FreeProcessor, GrammarProcessor
 from knowmvg.grounders.coordinates.grammar import Grammar
 from knowmvg.grounders.coordinates.speaker import Speaker
 from knowmvg.grounders.coordinates.vocabulary import Vocabulary
+from knowmvg.grounders.naming import to_be_placed
 from knowmvg.grounders.spans import find_spans
 from knowmvg.grounders.versions import software_versions
 
@@ -69,7 +70,7 @@ class CoordinateGrounder:
         reader names them; without one there are none, with a warning.
         """
         if self.config.naming is None and self.reader is not None:
-            return self.ground_phrases(studies, named_by(self.reader, studies))
+            return self.ground_phrases(studies, to_be_placed(self.reader, studies, self.findings))
         if self.config.naming is None:
             return [self._grounding(study, (), NAMES_NONE) for study in studies]
         answers: list[Grounding] = []
@@ -100,6 +101,15 @@ class CoordinateGrounder:
             return [[] for _ in studies]
         seen, frames = self._look(studies)
         return self._answer(seen, frames, queries)
+
+    @property
+    def findings(self) -> frozenset[str] | None:
+        """The findings that it was taught to place (core.grounder.LimitedGrounder)."""
+        return None if self.config.findings is None else frozenset(self.config.findings)
+
+    def reads(self, report: str) -> bool:
+        """It is never shown the report: a phrase of any words is asked as it stands."""
+        return True
 
     def with_options(self, *, constrained: bool | None = None, expected: bool | None = None) -> CoordinateGrounder:
         """The same model, held to the codec's form or not, with the likeliest or the expected coordinates."""

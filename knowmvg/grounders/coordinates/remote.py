@@ -13,8 +13,9 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import in_frame
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, named_by, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, placed
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
+from knowmvg.grounders.naming import to_be_placed
 from knowmvg.grounders.versions import software_versions
 
 NO_SCORE = 0.5
@@ -67,7 +68,7 @@ class RemoteGrounder:
         The endpoint is never asked for them: that would take the report there.
         """
         if self.reader is not None:
-            return self.ground_phrases(studies, named_by(self.reader, studies))
+            return self.ground_phrases(studies, to_be_placed(self.reader, studies))
         return [self._grounding(study, (), NAMES_NONE) for study in studies]
 
     def with_reader(self, reader: ReportReader) -> RemoteGrounder:

@@ -22,6 +22,7 @@ from knowmvg.grounders.diffusion.parts import DiffusionParts
 from knowmvg.grounders.diffusion.reading import PhraseReader, RawMaps, heat_of
 from knowmvg.grounders.diffusion.regions import boxes_of
 from knowmvg.grounders.diffusion.settings import ReadSettings
+from knowmvg.grounders.naming import to_be_placed
 from knowmvg.grounders.versions import software_versions
 
 NO_WORD = "The phrase has no word that names a finding or a place, so that there is nothing to look for."
@@ -37,6 +38,8 @@ class DiffusionGrounder:
         name: what results call it.
         reader: names the phrases of a report; the model itself names none.
         mapped: whether evidence holds maps (``with_maps``).
+        findings: canonical names of the findings whose phrases it has seen as captions (core.grounder.LimitedGrounder);
+            ``None`` for a model that is asked everything.
 
     Raises:
         ModelError: settings that do not fit the model.
@@ -51,8 +54,10 @@ class DiffusionGrounder:
         name: str,
         reader: ReportReader | None = None,
         mapped: bool = False,
+        findings: frozenset[str] | None = None,
     ) -> None:
         self.parts, self.settings, self.name, self.reader, self.mapped = parts, settings, name, reader, mapped
+        self.findings = findings
         self.phrases = PhraseReader(parts, settings)
 
     def ground(self, studies: Sequence[Study]) -> list[Grounding]:
@@ -63,8 +68,7 @@ class DiffusionGrounder:
         if self.reader is None:
             todo = "Make it with one (docs/diffusion.md), or give the phrases."
             raise ModelError("a grounder with a reader of reports", "one without", todo)
-        named = [[phrase for phrase in self.reader(study.report) if phrase.assertion.placed] for study in studies]
-        return self.ground_phrases(studies, [[Query(phrase) for phrase in row] for row in named])
+        return self.ground_phrases(studies, to_be_placed(self.reader, studies, self.findings))
 
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
         """Place given phrases, in order; the report is not looked at.
@@ -101,14 +105,18 @@ class DiffusionGrounder:
         return self._as(reader, self.mapped)
 
     def _as(self, reader: ReportReader | None, mapped: bool) -> DiffusionGrounder:
-        made = DiffusionGrounder(self.parts, self.settings, self.name, reader, mapped)
+        made = DiffusionGrounder(self.parts, self.settings, self.name, reader, mapped, self.findings)
         made.phrases = self.phrases
         return made
 
     def with_settings(self, **changes: Any) -> DiffusionGrounder:
         """This grounder read in another way. Raises ``ModelError`` for settings that are impossible or do not fit."""
         settings = self.settings.with_changes(**changes)
-        return DiffusionGrounder(self.parts, settings, self.name, self.reader, self.mapped)
+        return DiffusionGrounder(self.parts, settings, self.name, self.reader, self.mapped, self.findings)
+
+    def reads(self, report: str) -> bool:
+        """It is never shown the report: a phrase of any words is asked as it stands."""
+        return True
 
     @property
     def device(self) -> torch.device:

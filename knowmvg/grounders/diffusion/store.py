@@ -30,11 +30,13 @@ def save_diffusion(
     folder: Path,
     facts: dict[str, Any] | None = None,
     *,
+    findings: Collection[str] | None = None,
     elsewhere: Collection[str] = (),
 ) -> None:
     """Write a grounder; ``facts`` (recipe, fingerprint, ...) go into ``config.json`` under ``training``.
 
-    Other files that lie in the folder (a card, metrics) stay. ``elsewhere`` is that of ``save_parts``.
+    ``findings`` are those that it has learnt to place, ``None`` where that is not limited. Other files that lie in the
+    folder (a card, metrics) stay. ``elsewhere`` is that of ``save_parts``.
 
     Raises:
         ModelError: a part of ``elsewhere`` that did not come from the hub; nothing is written.
@@ -43,7 +45,9 @@ def save_diffusion(
     shutil.rmtree(staging, ignore_errors=True)
     try:
         save_parts(parts, staging, elsewhere=elsewhere)
-        config = {"format": FORMAT, "system": SYSTEM, "name": name, "read": settings.model_dump(mode="json")}
+        config: dict[str, Any] = {"format": FORMAT, "system": SYSTEM, "name": name}
+        config["read"] = settings.model_dump(mode="json")
+        config["findings"] = None if findings is None else sorted(findings)
         text = json.dumps(config | {"training": facts or {}}, indent=2) + "\n"
         (staging / CONFIG).write_text(text, encoding="utf-8")
         if folder.exists():
@@ -64,8 +68,11 @@ def load_diffusion(folder: Path, device: str = "cpu") -> DiffusionGrounder:
     config = _config(folder)
     if not isinstance(config.get("name"), str) or "read" not in config:
         raise ModelError(f"name and read in {folder / CONFIG}", "one of them missing", TODO)
-    settings = read_settings(config["read"])
-    return DiffusionGrounder(load_parts(folder, device=device), settings, config["name"])
+    findings = config.get("findings")
+    if findings is not None and not (isinstance(findings, list) and all(isinstance(name, str) for name in findings)):
+        raise ModelError(f"a list of names or null as findings in {folder / CONFIG}", "something else", TODO)
+    settings, learnt = read_settings(config["read"]), None if findings is None else frozenset(findings)
+    return DiffusionGrounder(load_parts(folder, device=device), settings, config["name"], findings=learnt)
 
 
 def files_of(folder: Path) -> list[Path]:

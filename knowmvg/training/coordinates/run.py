@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from knowmvg.grounders.coordinates.instructions import pools
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.coordinates.store import save
 from knowmvg.grounders.coordinates.tuning import projection_of
+from knowmvg.sources.manifest import StudyRow
 from knowmvg.training.coordinates.both_stages import (
     model_of,
     phrase_lessons,
@@ -33,6 +34,7 @@ from knowmvg.training.coordinates.teaching import Figures, teach
 from knowmvg.training.coordinates.tokens import look_of
 from knowmvg.training.coordinates.validation import validate
 from knowmvg.training.coordinates.workplace import Workplace, open_workplace
+from knowmvg.training.findings import named_findings
 from knowmvg.training.hardware import made_once
 from knowmvg.training.run_folder import common_facts, seconds_of, timed, write_json
 from knowmvg.training.studies import Report
@@ -50,7 +52,7 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     with timed(folder, "data"):
         work = open_workplace(recipe, parts, report)
     loaded, convention = _small(work) if recipe.base is None else _published(work, recipe.base, folder)
-    task = task_of(recipe, convention)
+    task = task_of(recipe, convention, work.studies.train)
     figures = _ground(work, loaded, task, folder)
     facts = _facts(work, folder, figures)
     trained = recipe.base is not None or recipe.grounding.epochs > 0  # of a small model, stage 1 lies in the base
@@ -60,12 +62,16 @@ def train_coordinates(recipe: PfmvgRecipe, folder: Path, parts: Path, report: Re
     write_json(folder / "run.json", facts)
 
 
-def task_of(recipe: PfmvgRecipe, convention: Convention) -> CoordinatesConfig:
-    """How the model is asked: as it is taught. It is taught no phrase without a box, so it always gives one."""
+def task_of(recipe: PfmvgRecipe, convention: Convention, taught: Sequence[StudyRow]) -> CoordinatesConfig:
+    """How the model is asked: as it is taught with these studies.
+
+    It is taught no phrase without a box, so it always gives one; what it was never taught to place it is not asked.
+    """
     question = pools().refer_question("{phrase}")
     own = {"codec": recipe.codec, "question": question, "lowered": True, "fit": recipe.fit, "least": 1, "naming": None}
     known = CoordinatesConfig.of(convention).model_dump()
-    return CoordinatesConfig.model_validate(known | own | {"expected": recipe.expected})
+    findings = named_findings(p for row in taught for p in row.phrases if p.boxes) if recipe.grounding.epochs else None
+    return CoordinatesConfig.model_validate(known | own | {"expected": recipe.expected, "findings": findings})
 
 
 # --- the model that stage 2 begins with ----------------------------------------------------------------------------

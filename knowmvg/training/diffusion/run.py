@@ -34,6 +34,7 @@ from knowmvg.training.diffusion.small_parts import (
 )
 from knowmvg.training.diffusion.unet import add_adapters, merge_adapters, small_unet
 from knowmvg.training.diffusion.workplace import Workplace, open_workplace
+from knowmvg.training.findings import named_findings
 from knowmvg.training.prompted.text_model import file_hash
 from knowmvg.training.run_folder import common_facts, seconds_of, timed, write_json
 from knowmvg.training.studies import Report
@@ -61,8 +62,16 @@ def train_diffusion(recipe: DiffusionRecipe, folder: Path, parts: Path, report: 
     facts = _facts(work, folder, [*stages, place], figures)
     model = _finished(model.to("cpu"), recipe, folder)
     kept = [part for part in ("tokenizer", "text_encoder", "vae") if _is_on_hub(model, part)]
-    save_diffusion(model, recipe.read, recipe.name, folder / "model", facts, elsewhere=kept)
+    findings = findings_of(recipe, work.studies.train)
+    save_diffusion(model, recipe.read, recipe.name, folder / "model", facts, findings=findings, elsewhere=kept)
     write_json(folder / "run.json", facts)
+
+
+def findings_of(recipe: DiffusionRecipe, taught: Sequence[StudyRow]) -> list[str] | None:
+    """The findings of the phrases that captions are made of; ``None`` where captions are whole texts too."""
+    if not recipe.captions.kinds.keys() <= {"phrase", "phrases"}:
+        return None
+    return named_findings(phrase for row in taught for phrase in row.phrases if phrase.assertion.placed)
 
 
 def encoding_of(recipe: DiffusionRecipe) -> TextRecipe:

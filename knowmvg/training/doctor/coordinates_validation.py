@@ -30,7 +30,7 @@ def validation_stage(work: Workplace, loaded: SpeakingBackbone, steps: int, besi
     recipe, rows, batch = work.recipe, work.studies.valid, CoordinateGrounder.batch_size
     every = recipe.grounding.validate_ or max(1, steps)
     rounds = max(1, -(-steps // every)) * -(-len(rows) // batch)
-    task = task_of(recipe, convention_of(loaded.part)[0])
+    task = task_of(recipe, convention_of(loaded.part)[0], ())
     asked = partial(validate, loaded, task, work.studies.folder, rows[:batch])
     started = time.perf_counter()
     asked()

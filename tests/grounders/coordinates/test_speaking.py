@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from knowmvg.core.boxtext.codec import BoxCodec, Style
-from knowmvg.core.grounder import Grounder, Query
+from knowmvg.core.grounder import Grounder, LimitedGrounder, Query
 from knowmvg.core.records import Assertion, Phrase, Radiograph, Study
 from knowmvg.grounders.coordinates.answers import NAMES_NONE
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.conventions import CONVENTIONS
 from knowmvg.grounders.coordinates.grounder import CoordinateGrounder
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
+from knowmvg.inference.answering import Task, by_both, by_parser
+from knowmvg.inference.reconcile import NOT_LEARNT
 from knowmvg.nn.backbones.backbone import Backbone
+from knowmvg.sources.report import read_report
 
 FAMILIES = ["llava", "qwen2_5_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "paligemma", "internvl", "joined_llava"]
 PHRASES = ["left effusion", "nodule", "a <2 cm mass"]
@@ -153,6 +158,21 @@ def test_a_model_that_names_no_phrases_says_so(grounder):
     assert [phrase.text for phrase in reading.ground([study(12)])[0].phrases] == ["nodule"]
     own = grounder("llava")
     assert own.with_reader(lambda report: []) is own
+
+
+def test_what_a_model_was_never_taught_to_place_gets_a_reason_and_no_box(grounder):
+    plain = grounder("joined_llava")
+    task = plain.config.model_copy(update={"findings": ("pleural effusion",), "least": 1})
+    taught = CoordinateGrounder(plain.speaker, task, "taught", lambda report: read_report(report).phrases)
+    assert isinstance(taught, LimitedGrounder)
+    assert plain.findings is None
+    told = replace(study(14), report="Small left pleural effusion. Right PICC line in place.")
+    assert [phrase.finding for phrase in taught.ground([told])[0].phrases] == ["pleural effusion"]
+    for named_by in (by_parser, by_both):
+        (result,) = named_by(taught, [Task(told, read_report(told.report))])
+        effusion, line = result.phrases
+        assert effusion.boxes
+        assert (line.finding, line.boxes, line.reason) == ("central venous catheter", (), NOT_LEARNT)
 
 
 def test_queries_must_be_as_many_as_the_studies(grounder):

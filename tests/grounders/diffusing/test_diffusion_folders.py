@@ -189,7 +189,7 @@ def test_a_model_folder(made, tmp_path):
     settings = PRESETS["vilouras"].with_changes(layers=(1, 2))
     save_diffusion(made["unshuffled"], settings, "tiny", folder, {"steps": 3})
     read = load_diffusion(folder)
-    assert (read.name, read.settings) == ("tiny", settings)
+    assert (read.name, read.settings, read.findings) == ("tiny", settings, None)
     same(made["unshuffled"], read.parts, atol=5e-3)
     assert json.loads((folder / "config.json").read_text())["training"] == {"steps": 3}
     assert (folder / "card.md").read_text() == "a card"
@@ -199,7 +199,8 @@ def test_a_model_folder(made, tmp_path):
     assert {"config.json", "parts.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json"} <= set(told)
     assert "card.md" not in told
     assert told == [path.relative_to(tmp_path / "copy").as_posix() for path in files_of(copied(folder, tmp_path))]
-    save_diffusion(made["vae"], PRESETS["generate-to-ground"], "tiny", folder)
+    save_diffusion(made["vae"], PRESETS["generate-to-ground"], "tiny", folder, findings=["nodule", "edema"])
+    assert load_diffusion(folder).findings == {"edema", "nodule"}
     assert set(files_of(folder)) - set(files) == {folder / "vae" / "diffusion_pytorch_model.safetensors"}
     assert not list(tmp_path.glob("*.partial"))
 
@@ -213,6 +214,7 @@ DAMAGE = {
     "no config": lambda f: (f / "config.json").unlink(),
     "no json": lambda f: (f / "config.json").write_text("{"),
     "a list": lambda f: (f / "config.json").write_text("[]"),
+    "findings": lambda f: change(f / "config.json", findings="nodule"),
     "another system": lambda f: change(f / "config.json", system="prompted"),
     "no name": lambda f: change(f / "config.json", name=None),
     "settings": lambda f: change(f / "config.json", read={"steps": -1}),

@@ -61,7 +61,7 @@ def task(family: str, codec: BoxCodec = PFMVG) -> CoordinatesConfig:
     recipe = PfmvgRecipe.model_validate(
         {"system": "coordinates", "name": "a", "data": {"folder": "d"}, "base": {"id": "b"}, "codec": codec}
     )
-    return task_of(recipe, CONVENTIONS[family])
+    return task_of(recipe, CONVENTIONS[family], ())
 
 
 def taught(codec: BoxCodec = PFMVG) -> tuple[str, str]:

@@ -20,6 +20,9 @@ from knowmvg.grounders.diffusion.parts import load_parts
 from knowmvg.grounders.store import load_grounder
 from knowmvg.sources.manifest import load_study, read_rows
 from knowmvg.training.diffusion import denoising
+from knowmvg.training.diffusion.recipe import DiffusionRecipe
+from knowmvg.training.diffusion.run import findings_of
+from knowmvg.training.recipe import read_recipe_of
 from knowmvg.training.run import train
 from knowmvg.training.trainer import Stopped
 
@@ -63,6 +66,15 @@ def test_a_run_leaves_a_grounder_and_its_facts(run: Path, recipe: Path) -> None:
     (answer,) = load_grounder(run / "model").ground_phrases([study], [[Query(phrase)]])
     assert answer.model == "tiny"
     assert answer.phrases[0].text == phrase.text
+
+
+def test_a_model_of_phrases_alone_knows_their_findings(run: Path, recipe: Path) -> None:
+    rows = list(read_rows(recipe.parent / "data", "train"))
+    phrases = [phrase for row in rows for phrase in row.phrases]
+    kinds = ("{phrase: 0.5, phrases: 0.5}", "{phrase: 0.5, report: 0.5}")
+    made = [read_recipe_of(DiffusionRecipe, recipe, [f"captions.kinds={kind}"]) for kind in kinds]
+    assert findings_of(made[0], rows) == sorted({p.finding for p in phrases if p.assertion.placed})
+    assert findings_of(made[1], rows) is None
 
 
 @pytest.mark.slow
