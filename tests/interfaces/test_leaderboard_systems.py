@@ -20,6 +20,7 @@ from knowmvg.grounders.prompted.store import save as save_prompted
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import VARIANTS
 from knowmvg.inference.model_facts import model_facts
+from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.interfaces.cli.board import timed_pass, timing
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.main import main
@@ -185,7 +186,7 @@ def test_a_broken_off_board_has_what_was_asked(models, data, tmp_path, monkeypat
     [
         (["--run", "unnamed"], 6),
         (["--run", "=x"], 6),
-        (["--run", "chat=runs/x", "--run", "chat=runs/x"], 6),
+        (["--run", f"twin={DEMO_MODEL}", "--run", f"twin={DEMO_MODEL}"], 6),
         (["--studies", "chat"], 6),
         (["--studies", "chat=0"], 6),
         (["--studies", "other=5"], 6),
