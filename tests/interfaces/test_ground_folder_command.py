@@ -55,6 +55,16 @@ def test_a_folder_gives_lines_failures_and_counts(folder, loaded, tmp_path, caps
     assert main([*command, "--phrases", "parser"]) == OutputError.exit_code
 
 
+def test_a_folder_in_which_every_study_fails_is_an_error_with_its_failures_kept(folder, loaded, tmp_path, capsys):
+    for number in range(3):
+        (folder / f"s{number}.png").write_bytes(b"no picture")
+    assert main(["ground", str(folder), "--out", str(tmp_path / "out")]) == ManifestError.exit_code
+    shown = capsys.readouterr()
+    assert "0 answered, 3 failed" in shown.out
+    assert "--retry-failed" in shown.err
+    assert len((tmp_path / "out" / "failed.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_shards_are_told_to_wait_for_each_other(folder, loaded, tmp_path, capsys):
     command = ["ground", str(folder), "--out", str(tmp_path / "out"), "--shards", "2", "--shard"]
     assert main([*command, "1"]) == 0

@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.text import Text
 
+from knowmvg.core.errors import ManifestError
 from knowmvg.inference.answering import PhraseSource
 from knowmvg.interfaces.cli import console
 
@@ -83,6 +84,9 @@ def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: str | N
         console.out().print("other shards are not finished: the last one joins the parts")
     score = f"knowmvg evaluate --predictions {out / 'groundings.jsonl'} --format grounding --data {folder}"
     console.show_written(written, score)
+    if counts.failed and not counts.answered and not counts.skipped:
+        todo = f"The failures in {out} say why; mend them and run again with --retry-failed."
+        raise ManifestError("a study that can be grounded", f"{counts.failed}, none of which could be", todo)
 
 
 @contextmanager
