@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from knowmvg.core.errors import ManifestError
 from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.interfaces.cli.main import main
 from tests.sources.data_folders import boxed, row, write_folder
@@ -129,7 +130,7 @@ def test_a_run_stands_for_its_model(place: Path) -> None:
 def test_why_studies_failed_is_told_with_one_of_them(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (place / "data" / "images").iterdir():
         path.unlink()
-    assert main(["ground", "data", "--split", "test", "--out", "out"]) == 0
+    assert main(["ground", "data", "--split", "test", "--out", "out"]) == ManifestError.exit_code
     assert "2 x ImageError: expected a chest radiograph as DICOM, PNG or JPEG; got for one 's1.png': no such file" in (
         capsys.readouterr().err
     )

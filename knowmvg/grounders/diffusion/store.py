@@ -70,7 +70,8 @@ def load_diffusion(folder: Path, device: str = "cpu") -> DiffusionGrounder:
         raise ModelError(f"name and read in {folder / CONFIG}", "one of them missing", TODO)
     findings = config.get("findings")
     if findings is not None and not (isinstance(findings, list) and all(isinstance(name, str) for name in findings)):
-        raise ModelError(f"a list of names or null as findings in {folder / CONFIG}", "something else", TODO)
+        got = f"a {type(findings).__name__}"
+        raise ModelError(f"a list of names or null as findings in {folder / CONFIG}", got, TODO)
     settings, learnt = read_settings(config["read"]), None if findings is None else frozenset(findings)
     return DiffusionGrounder(load_parts(folder, device=device), settings, config["name"], findings=learnt)
 
