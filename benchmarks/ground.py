@@ -27,8 +27,9 @@ from images import write_dicom  # benchmarks/images.py
 from PIL import Image
 
 from knowmvg.core.errors import KnowmvgError
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.inference.many import ground_shard, open_results
-from knowmvg.inference.session import DEMO_MODEL, Session, load
+from knowmvg.inference.session import Session, load
 from knowmvg.inference.worklist import WorkList
 from knowmvg.sources.phantom.simulate import simulate
 

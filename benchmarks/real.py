@@ -30,7 +30,8 @@ import torch
 from knowmvg.core.boxes import pairwise_iou
 from knowmvg.core.errors import KnowmvgError
 from knowmvg.core.records import GroundedPhrase
-from knowmvg.inference.session import DEMO_MODEL, Session, load
+from knowmvg.grounders.shipped import DEMO_MODEL
+from knowmvg.inference.session import Session, load
 from knowmvg.sources.image import read_radiograph
 
 SETS = ("nih_bbox", "covid_seg", "tbx11k_fixture", "nih_plain", "dicom")

@@ -32,8 +32,8 @@ from report_index import assemble, gather, load_rows, read_index  # benchmarks/r
 from knowmvg.core.errors import KnowmvgError
 from knowmvg.core.grounder import Grounder
 from knowmvg.core.records import Assertion, Phrase, Radiograph, Study, normalised
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.grounders.store import load_grounder
-from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.sources.manifest import read_rows
 from knowmvg.sources.phantom.simulate import simulate

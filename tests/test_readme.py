@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from knowmvg.core.records import Grounding
-from knowmvg.inference.session import DEMO_MODEL
+from knowmvg.grounders.shipped import DEMO_MODEL
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from knowmvg.core.errors import ModelError
+from knowmvg.grounders.shipped import shipped_model, shipped_names
 
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.jinja", "README.md")
 _ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95})/([A-Za-z0-9][\w.-]{0,95})(?:@([\w./-]{1,128}))?", re.ASCII)
@@ -29,10 +30,11 @@ def hub_id(model: str | Path) -> tuple[str, str | None] | None:
 
 
 def model_path(model: str | Path, revision: str | None = None, *, endpoint: str | None = None) -> Path:
-    """The folder of a model: that of a path, a hub id's snapshot in the cache, fetched where it is not there.
+    """The folder of a model: that of a path, a shipped one's, a hub id's snapshot in the cache, fetched if need be.
 
     Args:
-        model: a model's folder, a run's (``knowmvg train``), ``owner/name`` or ``owner/name@revision``.
+        model: a model's folder, a run's (``knowmvg train``), the name of one that is shipped, ``owner/name`` or
+            ``owner/name@revision``.
         revision: branch, tag or commit of a hub id, instead of ``@revision``.
         endpoint: another hub than the one that ``huggingface_hub`` is set to.
 
@@ -43,7 +45,7 @@ def model_path(model: str | Path, revision: str | None = None, *, endpoint: str 
     if named is None:
         if revision is not None:
             raise ModelError("a hub id with the revision", f"the path {model}", "Leave the revision out.")
-        return _of_run(Path(model))
+        return shipped_model(model) or _of_run(Path(model))
     repository, written = named
     if revision is not None and written is not None and revision != written:
         raise ModelError("one revision", f"{written} and {revision}", "Give it once.")
@@ -61,6 +63,7 @@ def missing_model(folder: Path) -> ModelError:
     todo = "Give a run or model folder that `knowmvg train` wrote, or a hub id as owner/name."
     if not folder.exists():
         got = f"nothing at {folder}"
+        todo = f"{todo[:-1]}, or a shipped one: {', '.join(shipped_names())}."
     elif not folder.is_dir():
         got = f"the file {folder}"
     elif (folder / "manifest.jsonl").is_file():

@@ -13,13 +13,13 @@ import knowmvg
 from knowmvg.core.errors import KnowmvgError, ModelError, ReportError
 from knowmvg.core.grounder import DrawingGrounder, Grounder, MapGrounder
 from knowmvg.core.records import Grounding, Radiograph, Study
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.inference.ahead import ahead
 from knowmvg.inference.answering import NAMED_BY, PhraseSource, Task
 from knowmvg.inference.chat_models import load_model
 from knowmvg.sources.image import read_radiograph
 from knowmvg.sources.report import read_report, read_report_file
 
-DEMO_MODEL = Path(knowmvg.__file__).parent / "models" / "demo"
 BATCH = 8
 Answer: TypeAlias = Grounding | KnowmvgError
 NamedBy: TypeAlias = Callable[[Grounder, Sequence[Task]], list[Grounding]]
@@ -31,8 +31,9 @@ def load(model: str | Path | None = None, *, revision: str | None = None, device
     """A session with the grounder of a model; without one, the demonstration model that is shipped.
 
     Args:
-        model: the folder of a run or model, a chat model's folder (docs/coordinates.md), or a hub id of a model
-            (``owner/name``, ``owner/name@revision``) that is fetched once and then kept.
+        model: the folder of a run or model, the name of another shipped one (``grounders.shipped``), a chat model's
+            folder (docs/coordinates.md), or a hub id of a model (``owner/name``, ``owner/name@revision``) that is
+            fetched once and then kept.
         revision: branch, tag or commit of a hub id.
         device: where the model runs, in the words of torch; without one, on a GPU where torch sees one.
 

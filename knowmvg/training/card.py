@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from knowmvg.core.errors import ModelError, OutputError
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.training.card_header import base_of, header
-from knowmvg.training.card_tables import figures, line, strata
+from knowmvg.training.card_tables import figures, line, map_figures, strata
 from knowmvg.training.data_origin import DataOrigin, origin_of_run
 
-METRICS = "knowmvg.metrics/1"
+METRICS, MAPS = "knowmvg.metrics/1", "knowmvg.maps/1"
 CARD = "README.md"
 LARGEST = 16 * 2**20  # bytes of a JSON file
 STAGES = {
@@ -64,12 +65,17 @@ LIMITS = """## Limits
 * The figures are of the test studies of one data set: they compare rows, and say nothing of other images.
 * Intervals cover the choice of test patients, not the luck of training (one seed).
 * It reads frontal radiographs of adults and English reports. It names what a report states and finds nothing by itself.
-* A score estimates a box's overlap with the true region. It is no probability of disease.
+* {score} It is no probability of disease.
 
 ## Licence
 
 Apache-2.0.
 """
+SCORES = {
+    "prompted": "A score estimates a box's overlap with the true region.",
+    "diffusion": "A score is the mean of the heat map in its box: it orders boxes and is not calibrated.",
+    "coordinates": "A score is the mean (geometric) probability of the numbers that were written, not calibrated.",
+}
 
 
 def write_card(run: Path, evaluation: Path | None = None) -> Path:
@@ -94,7 +100,8 @@ def write_card(run: Path, evaluation: Path | None = None) -> Path:
     try:
         origin = origin_of_run(facts)
         tested_on = origin.name if evaluation is None else evaluation.resolve().name
-        text = card(facts, metrics, origin, tested_on, base_of(model))
+        maps = [_read(path, "Evaluate it again.") for path in sorted(folder.glob("maps-*.json"))]
+        text = card(facts, metrics, origin, tested_on, base_of(model), [one for one in maps if one["schema"] == MAPS])
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise ModelError(
             "run.json and metrics.json of this version",
@@ -105,7 +112,12 @@ def write_card(run: Path, evaluation: Path | None = None) -> Path:
 
 
 def card(
-    facts: dict[str, Any], metrics: dict[str, Any], origin: DataOrigin, tested_on: str, base: str | None = None
+    facts: dict[str, Any],
+    metrics: dict[str, Any],
+    origin: DataOrigin,
+    tested_on: str,
+    base: str | None = None,
+    maps: Sequence[dict[str, Any]] = (),
 ) -> str:
     """The card's text.
 
@@ -115,20 +127,23 @@ def card(
         origin: what is known of the training data.
         tested_on: name of the data set that the figures are of.
         base: hub id of the model that this one was trained on, if any.
+        maps: the content of each ``maps-KIND.json``.
 
     Raises ``KeyError``, ``TypeError``, ``AttributeError``, ``ValueError`` or ``IndexError`` for another content.
     """
     recipe = facts["recipe"]
+    system = recipe.get("system", "prompted")
     blocks = [
         header(recipe["name"], metrics, tested_on, base),
         f"# {recipe['name']}\n",
-        INTRODUCTIONS[recipe.get("system", "prompted")],
+        INTRODUCTIONS[system],
         USE,
         figures(metrics),
+        map_figures(maps),
         strata(metrics),
         _data(facts, origin),
         _training(facts),
-        LIMITS,
+        LIMITS.format(score=SCORES[system]),
     ]
     return "\n".join(blocks)
 

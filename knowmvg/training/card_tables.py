@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 PROTOCOLS = {
@@ -9,6 +10,9 @@ PROTOCOLS = {
     "phrase_given": "The phrases are given, their numbers of boxes are not; a phrase without a box scores 0.",
     "generate": "The model names the phrases itself; one that it does not name scores 0.",
 }
+
+
+MAP_SCORES = ("cnr", "pointing", "auroc", "auprc", "miou_thr")
 
 
 def figures(metrics: dict[str, Any]) -> str:
@@ -43,6 +47,21 @@ def _estimate(number: dict[str, Any] | None) -> str:
     low, high = number.get("low"), number.get("high")
     interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
     return f"{number['value']:.3f}{interval}"
+
+
+def map_figures(maps: Sequence[dict[str, Any]]) -> str:
+    """One table a kind of map that the evaluation scored, the model's row first; nothing without any."""
+    if not maps:
+        return ""
+    lines = ["## Maps", "", "How well its maps point at the reference boxes, the phrases given (docs/metrics.md).", ""]
+    for found in maps:
+        rows = found["rows"]
+        asked = f"{rows[0]['n_phrases']} phrases of {rows[0]['n_patients']} patients"
+        lines += [f"### {found['kind']}", "", f"{asked}.", "", line(["row", *MAP_SCORES])]
+        lines += [line(["---"] * (1 + len(MAP_SCORES)))]
+        lines += [line([row["row"], *(_estimate(row["scores"].get(name)) for name in MAP_SCORES)]) for row in rows]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def strata(metrics: dict[str, Any]) -> str:

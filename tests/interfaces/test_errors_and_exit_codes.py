@@ -72,6 +72,16 @@ def test_an_unexpected_error_names_its_kind_and_quotes_nothing(monkeypatch, caps
     assert "Traceback" not in err
 
 
+def test_a_path_that_the_system_does_not_take_is_told(monkeypatch, capsys):
+    failing(monkeypatch, OSError(36, "File name too long", "a" * 5000))
+    code, _, err = end(capsys)
+    assert code == 9
+    assert "File name too long" in err
+    assert len(err) < 500
+    failing(monkeypatch, OSError("a library's own words"))
+    assert end(capsys)[0] == 70
+
+
 def test_a_traceback_is_shown_when_asked_for(monkeypatch, capsys):
     monkeypatch.setenv("KNOWMVG_DEBUG", "1")
     failing(monkeypatch, RuntimeError("detail"))

@@ -13,7 +13,8 @@ from knowmvg.core.errors import ModelError
 from knowmvg.core.frames import Frame
 from knowmvg.core.maps import EvidenceMap, MapKind
 from knowmvg.core.records import DISCLAIMER, Evidence, GroundedPhrase, Grounding, Region
-from knowmvg.inference import overlay, session
+from knowmvg.grounders.shipped import DEMO_MODEL
+from knowmvg.inference import overlay
 from knowmvg.interfaces.cli.main import main
 
 REPORT = "FINDINGS: Small left pleural effusion [stable]. No pneumothorax.\n"
@@ -62,7 +63,7 @@ def test_a_study_gives_json_picture_and_table(study, loaded, tmp_path, capsys):
     shown = capsys.readouterr().out
     for words in ("Small left pleural effusion", "50 40 99 80", "0.88", "both", "absent", DISCLAIMER, "knowmvg read"):
         assert words in shown
-    assert loaded == [session.DEMO_MODEL]
+    assert loaded == [DEMO_MODEL]
 
 
 @pytest.mark.parametrize(

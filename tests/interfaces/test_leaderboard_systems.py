@@ -19,8 +19,8 @@ from knowmvg.grounders.diffusion.store import save_diffusion
 from knowmvg.grounders.prompted.store import save as save_prompted
 from knowmvg.grounders.prompted.tokenizer import GroundingTokenizer
 from knowmvg.grounders.prompted.variants import VARIANTS
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.inference.model_facts import model_facts
-from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.interfaces.cli.board import timed_pass, timing
 from knowmvg.interfaces.cli.labelled import LabelledStudies
 from knowmvg.interfaces.cli.main import main

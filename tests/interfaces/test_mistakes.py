@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from knowmvg.core.errors import ManifestError
-from knowmvg.inference.session import DEMO_MODEL
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.interfaces.cli.main import main
 from tests.sources.data_folders import boxed, row, write_folder
 
@@ -33,6 +33,13 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("ground a.png --report a.txt --out out --split test", OPTION, "only with a folder of studies"),
     ("ground a.png --report a.txt --out out --shards 2", OPTION, "only with a folder of studies"),
     ("evaluate run --data data --protocol generate", OPTION, "only with --predictions"),
+    ("evaluate run --data data --protocols generate,all", RECIPE, "'generate,all'"),
+    ("evaluate run --data data --phrases both --protocols generate", OPTION, "only with --phrases model"),
+    (
+        "evaluate --predictions a.txt --format jsonl --data data --out out --protocols generate",
+        OPTION,
+        "was asked in one",
+    ),
     ("evaluate run --data data --min-score 0.5", OPTION, "only with --predictions"),
     ("evaluate --predictions a.txt --format jsonl --data data --out out --cases 2", OPTION, "that is asked here"),
     # a folder in place of a file, a file in place of a folder
@@ -144,3 +151,8 @@ def test_a_test_set_alone_can_be_measured_on(place: Path, capsys: pytest.Capture
     given = ["leaderboard", "--run", "mine=run", "--data", "alone", "--out", "board", "--timing", "0"]
     assert main([*given, "--protocols", "phrase_given"]) == 0
     assert "no training studies with boxes" in capsys.readouterr().err
+
+
+def test_a_path_that_is_too_long_for_the_system_is_told(capsys):
+    for command in (["evaluate", "a" * 500], ["train", "a" * 500], ["card", "a" * 500]):
+        assert main(command) not in (0, 70), capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from knowmvg.inference.session import DEMO_MODEL
+from knowmvg.grounders.shipped import DEMO_MODEL
 from tests.release.fake_hub import Hub, serving
 
 

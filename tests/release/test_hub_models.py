@@ -11,8 +11,8 @@ from PIL import Image
 import knowmvg
 from knowmvg.core.errors import ModelError
 from knowmvg.grounders.hub import hub_id, model_path
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.grounders.store import fingerprint
-from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.interfaces.cli.main import main
 from tests.release.fake_hub import COMMIT, Hub
 

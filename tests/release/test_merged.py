@@ -16,9 +16,9 @@ from knowmvg.grounders.backbones.load import load_backbone
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.hub import model_path
 from knowmvg.grounders.prompted import store
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.grounders.store import fingerprint, load_grounder
 from knowmvg.inference.merging import write_merged
-from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.knowledge.build import build_graph
 from knowmvg.knowledge.ontology import load_atlas
 from knowmvg.training.release import publish, release_of

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from knowmvg.core.errors import ModelError
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.grounders.store import fingerprint
 from knowmvg.inference.many import Counts, ground_shard, open_results
 from knowmvg.inference.on_ray import ground_on_ray
-from knowmvg.inference.session import DEMO_MODEL, load
+from knowmvg.inference.session import load
 from knowmvg.inference.worklist import WorkList
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from knowmvg.core.errors import KnowledgeError, ModelError, OutputError
 from knowmvg.grounders.hub import model_path
+from knowmvg.grounders.shipped import DEMO_MODEL
 from knowmvg.grounders.store import load_grounder
-from knowmvg.inference.session import DEMO_MODEL
 from knowmvg.interfaces.cli.main import main
 from knowmvg.training.release import publish, release_of
 from tests.release.fake_hub import COMMIT, Hub

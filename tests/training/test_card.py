@@ -128,6 +128,21 @@ def test_subgroups_are_shown_with_intervals_and_small_ones_marked(run):
     assert "| finding | nodule | 12 |" in text
 
 
+def test_maps_that_were_scored_are_shown_and_what_a_score_means(run):
+    scores = {"cnr": estimate(1.4), "pointing": estimate(0.6), "auroc": None}
+    rows = [{"row": "tiny", "n_phrases": 7, "n_patients": 4, "scores": scores}]
+    maps = {"schema": "knowmvg.maps/1", "kind": "heat", "rows": rows}
+    (run / "evaluation-test" / "maps-heat.json").write_text(json.dumps(maps), encoding="utf-8")
+    text = write_card(run).read_text(encoding="utf-8")
+    assert "| tiny | 1.400 [1.390, 1.410] | 0.600 [0.590, 0.610] | - | - | - |" in text
+    assert "estimates a box's overlap" in text
+    recipe = {**FACTS["recipe"], "system": "diffusion"}
+    (run / "run.json").write_text(json.dumps({**FACTS, "recipe": recipe}), encoding="utf-8")
+    text = write_card(run).read_text(encoding="utf-8")
+    assert "is not calibrated" in text
+    assert "estimates a box's overlap" not in text
+
+
 def test_what_a_run_wrote_of_its_data_is_told(run):
     origin = {"kind": "prepared", "name": "some-set", "version": "1.1", "licence": "by agreement", "credentialed": True}
     (run / "run.json").write_text(json.dumps({**FACTS, "data_origin": origin, "knowledge": "cd" * 32}), "utf-8")

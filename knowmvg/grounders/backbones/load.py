@@ -23,6 +23,7 @@ from knowmvg.grounders.backbones.pictures import Pictures
 from knowmvg.grounders.backbones.place import place_of
 from knowmvg.grounders.backbones.quantized import four_bit
 from knowmvg.grounders.backbones.record import BackbonePart
+from knowmvg.grounders.weights import read_whole
 from knowmvg.nn.backbones.backbone import Backbone
 from knowmvg.nn.backbones.lora import add_lora
 from knowmvg.nn.backbones.text_backbone import ImageMap, TextBackbone
@@ -121,8 +122,8 @@ def load_backbone(
         tokenizer, pictures = faces(place, part, config, family)
         kind = AutoModelForCausalLM if family.text_only else AutoModelForImageTextToText
         weights = {} if part.gguf is not None else {"use_safetensors": True, **four_bit(part, device)}
-        model = kind.from_pretrained(
-            place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
+        model = read_whole(
+            kind, place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
         )
         if family.text_only:
             vlm: Backbone = TextBackbone(model, tokenizer.image, _shown(part, seen), part.image_tokens)
@@ -146,8 +147,9 @@ def load_speaking(
         config, family = family_at(place, part)
         conversation, pictures = speaking_faces(place, part, config, family, spoken)
         weights = {"use_safetensors": True, **four_bit(part, device)}
-        model = AutoModelForImageTextToText.from_pretrained(
-            place.name, config=config, dtype=getattr(torch, part.dtype), **weights, **place.options
+        dtype = getattr(torch, part.dtype)
+        model = read_whole(
+            AutoModelForImageTextToText, place.name, config=config, dtype=dtype, **weights, **place.options
         )
         prompt_end = conversation.question("x")[-1] if family.prefix_block else None
         vlm = Backbone(model, conversation.image_length, prompt_end)

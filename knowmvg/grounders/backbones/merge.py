@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText
 from knowmvg.core.errors import ModelError
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.backbones.store import BASE, FORMAT, read_about
+from knowmvg.grounders.weights import read_whole
 
 PATTERNS = ("*.json", "*.txt", "*.jinja")
 """What a base has beside its weights: configuration, tokenizer, image processor, chat template."""
@@ -33,9 +34,8 @@ def merge_backbone(source: Path, folder: Path) -> None:
     part = BackbonePart.model_validate(about["part"])
     revision: str | None = about.get("commit") or part.revision
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            part.id, revision=revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
+        weights = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+        model = read_whole(AutoModelForImageTextToText, part.id, revision=revision, **weights)
         if part.lora is not None:
             model = _merged(model, source / "adapter")
         (folder / BASE).mkdir(parents=True)

@@ -30,6 +30,7 @@ from knowmvg.core.errors import ModelError
 from knowmvg.grounders.backbones.load import explained
 from knowmvg.grounders.backbones.record import BackbonePart
 from knowmvg.grounders.coordinates.speaker import Speaker
+from knowmvg.grounders.weights import read_whole
 from knowmvg.nn.backbones.generation import Chooser
 
 
@@ -39,8 +40,8 @@ def load_encoded(part: BackbonePart, kind: str, device: str = "cpu") -> Speaker:
         source = {"revision": part.revision, "trust_remote_code": False}
         processor = AutoImageProcessor.from_pretrained(part.id, backend="pil", **source)
         backend = AutoTokenizer.from_pretrained(part.id, **source)
-        model = AutoModelForImageTextToText.from_pretrained(
-            part.id, dtype=getattr(torch, part.dtype), use_safetensors=True, **source
+        model = read_whole(
+            AutoModelForImageTextToText, part.id, dtype=getattr(torch, part.dtype), use_safetensors=True, **source
         )
         made = Kosmos2Speaker if kind == "kosmos-2" else Florence2Speaker
         return made(model.to(device).eval(), backend, processor)

@@ -21,12 +21,11 @@ from knowmvg.grounders.diffusion.origins import Source, first_line, folders_of
 from knowmvg.grounders.diffusion.text import (
     Conditions,
     TextRecipe,
-    check_whole,
     encode,
     load_encoder,
     load_tokenizer,
-    quietly,
 )
+from knowmvg.grounders.weights import quietly, read_whole
 from knowmvg.nn.diffusion.latents import Latents, load_latents
 
 FORMAT = "knowmvg.diffusion-parts/1"
@@ -127,14 +126,13 @@ def load_parts(
         sources["tokenizer"] = named["text_encoder"]
     folders, sources = folders_of(sources)
     try:
-        unet, loading = UNet2DConditionModel.from_pretrained(
-            folders["unet"],
+        unet = read_whole(
+            UNet2DConditionModel,
+            str(folders["unet"]),
             use_safetensors=True,
             local_files_only=True,
             torch_dtype=torch.float32,
-            output_loading_info=True,
         )
-        check_whole(loading["missing_keys"], folders["unet"])
         parts = DiffusionParts(
             tokenizer=load_tokenizer(folders["tokenizer"]),
             text_encoder=load_encoder(folders["text_encoder"], recipe),
@@ -180,6 +178,8 @@ def save_parts(parts: DiffusionParts, folder: Path, *, elsewhere: Collection[str
         for part, write in writers.items():
             if part not in elsewhere:
                 write(folder / part)
+    for weights in folder.rglob("*.safetensors"):
+        weights.chmod(0o644)  # safetensors writes for its owner alone
     record = {
         "format": FORMAT,
         "text": parts.text.to_dict(),
@@ -196,7 +196,6 @@ def _save_unet(unet: Any, folder: Path, half: bool) -> None:
         for name, t in unet.state_dict().items()
     }
     save_file(tensors, folder / UNET_WEIGHTS, metadata={"format": "pt"})
-    (folder / UNET_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
 
 
 def _record(base: Source) -> dict[str, Any]:

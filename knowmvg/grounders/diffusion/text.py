@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, CLIPTextModel
-from transformers.utils import logging
 
 from knowmvg.core.errors import ModelError
+from knowmvg.grounders.weights import check_whole, read_whole
 
 Kind = Literal["auto", "bert", "clip"]
 
@@ -88,34 +87,8 @@ def load_encoder(folder: Path, recipe: TextRecipe) -> Any:
         if config.is_encoder_decoder:
             raise ModelError("a text encoder", f"{config.model_type}, which also decodes", "Name an encoder alone.")
         kind = CLIPTextModel if config.model_type in ("clip", "clip_text_model") else AutoModel
-    with quietly():
-        model, loading = kind.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
-        )
-    check_whole(loading["missing_keys"], folder)
+    model = read_whole(kind, str(folder), use_safetensors=True, dtype=torch.float32, **local)
     return model.requires_grad_(False).eval()
-
-
-def check_whole(missing: Collection[str], folder: Path) -> None:
-    """Raise ``ModelError`` where weights are missing, but for a pooler, which token states do not pass through."""
-    needed = sorted(key for key in missing if not key.startswith("pooler."))
-    if needed:
-        got = f"{len(needed)} missing, the first {needed[0]}"
-        raise ModelError(f"all weights in {folder}", got, "Copy the model again, or name another one.")
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without the progress bars and load reports of transformers, which come back afterwards."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def load_tokenizer(folder: Path) -> Any:

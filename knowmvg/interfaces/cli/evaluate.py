@@ -15,6 +15,7 @@ from knowmvg.interfaces.cli.evaluate_maps import measure_maps, show_maps
 from knowmvg.interfaces.cli.ground import PhraseSource
 from knowmvg.interfaces.cli.labelled import LabelledStudies, training_studies
 from knowmvg.interfaces.cli.layout import Layout, show_layout
+from knowmvg.interfaces.cli.protocols import PROTOCOLS, read_protocols
 from knowmvg.interfaces.cli.recorded import evaluate_file
 from knowmvg.interfaces.cli.runs import data_folder, model_folder, result_folder
 from knowmvg.sources.report import read_report
@@ -44,6 +45,9 @@ def evaluate(
         PhraseSource,
         typer.Option(help="Who names the phrases where none are given; the others than the model: see `ground`."),
     ] = PhraseSource.MODEL,
+    protocols: Annotated[
+        str, typer.Option(help="How it is asked, separated by commas: a slow model may be asked less.")
+    ] = PROTOCOLS,
     cases: Annotated[
         int, typer.Option(min=0, max=50, help="Show so many worst and best phrases with their radiographs.")
     ] = 0,
@@ -117,6 +121,8 @@ def evaluate(
     if predictions is not None:
         if maps is not None:
             raise typer.BadParameter("a file of predictions holds none", param_hint="--maps")
+        if protocols != PROTOCOLS:
+            raise typer.BadParameter("a file's model was asked in one: --protocol", param_hint="--protocols")
         if endpoint is not None:
             raise typer.BadParameter("a file of predictions is not asked", param_hint="--endpoint")
         if cases or texts:
@@ -141,7 +147,7 @@ def evaluate(
     assert run is not None
     of_files = {
         "--format": form is not None,
-        "--protocol": protocol is not None,
+        "--protocol (--protocols of a model)": protocol is not None,
         "--view": view is not None,
         "--match": match != "text",
         "--repair": repair,
@@ -149,9 +155,13 @@ def evaluate(
     }
     for option, given in of_files.items():
         if given:
-            raise typer.BadParameter("only with --predictions; a model is asked in every protocol", param_hint=option)
+            raise typer.BadParameter("only with --predictions; a model is asked here", param_hint=option)
     if texts and not cases:
         raise typer.BadParameter("it needs --cases, whose texts it shows", param_hint="--texts")
+    by_model = phrases is PhraseSource.MODEL
+    if not by_model and protocols != PROTOCOLS:
+        raise typer.BadParameter("only with --phrases model; the others have one protocol", param_hint="--protocols")
+    asked = read_protocols(protocols)
     behind = models.behind_of(endpoint, out, key_variable, budget, public, own_endpoint)
     if behind is None:
         model_folder(run)  # told before the data are read
@@ -163,8 +173,7 @@ def evaluate(
     from knowmvg.evaluation.samples import Protocol
     from knowmvg.inference.answering import NamedBy
 
-    by_model = phrases is PhraseSource.MODEL
-    protocols, named = (list(Protocol), "") if by_model else ([Protocol.GENERATE], f"-{phrases.value}")
+    named = "" if by_model else f"-{phrases.value}"
     target = result_folder(run, out, f"evaluation-{split}{named}")
     with models.asked_model(run, behind, source, target) as grounder, console.stage_bars() as progress:
         as_used = NamedBy(grounder, phrases.value)
@@ -181,7 +190,7 @@ def evaluate(
             grounder if by_model else as_used,
             studies[:limit] if limit else studies,
             training_studies=training,
-            protocols=protocols,
+            protocols=asked if by_model else [Protocol.GENERATE],
             seed=seed,
             progress=progress,
             name=f"{run.resolve().name}{named}",

@@ -44,8 +44,8 @@ def ground(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Folder of a run or model, a chat model's folder, or a hub id as owner/name@revision; with --endpoint "
-            "its model.",
+            help="Folder of a run or model, the name of a shipped one, a chat model's folder, or a hub id as "
+            "owner/name@revision; with --endpoint its model.",
             show_default="the demonstration model that is shipped",
         ),
     ] = None,

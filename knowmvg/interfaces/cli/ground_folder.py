@@ -37,10 +37,11 @@ def ground_folder(folder: Path, out: Path, phrases: PhraseSource, model: str | N
 
     work = WorkList(folder, options.split)  # before the model is loaded: it takes seconds
     from knowmvg.grounders.hub import model_path
+    from knowmvg.grounders.shipped import DEMO_MODEL
     from knowmvg.grounders.store import fingerprint
     from knowmvg.inference import many, session
 
-    place = session.DEMO_MODEL if model is None else model_path(model)
+    place = DEMO_MODEL if model is None else model_path(model)
     with _terminated_as_interrupted(), console.stage_bars() as bars:
 
         def progress(done: int, total: int) -> None:

@@ -14,15 +14,14 @@ from knowmvg.interfaces.cli.ablate import BoxHead
 from knowmvg.interfaces.cli.board.rows import Planned, check_titles, family_rows, given_rows, recipe_row
 from knowmvg.interfaces.cli.labelled import boxed_studies
 from knowmvg.interfaces.cli.narrow_tables import show_markdown
+from knowmvg.interfaces.cli.protocols import PROTOCOLS, read_protocols
 from knowmvg.interfaces.cli.runs import check_folder, data_folder
 
 if TYPE_CHECKING:
     from knowmvg.evaluation.leaderboard.differences import Key, PhraseIous
     from knowmvg.evaluation.leaderboard.entry import Entry
-    from knowmvg.evaluation.samples import Protocol
 
 LOOKED_INTO = "knowmvg"  # the row whose own controls (shuffled report, blank image) are listed too
-PROTOCOLS = "teacher_forced,phrase_given,generate"
 
 
 def leaderboard(
@@ -87,7 +86,7 @@ def leaderboard(
     check_folder(out)
     drawn = _drawn(studies or [], planned)
     looked_into = _looked_into(controls, planned)
-    asked = _protocols(protocols)
+    asked = read_protocols(protocols)
     from knowmvg.evaluation.evaluate import NEAREST, PRIORS
     from knowmvg.evaluation.kept_result import samples_path
     from knowmvg.evaluation.leaderboard.board import read_leaderboard, write_leaderboard
@@ -168,14 +167,3 @@ def _command(
     for option, values in (("--also", also), ("--run", run), ("--studies", studies)):
         words += [f"{option} {value}" for value in values or []]
     return " ".join([*words, f"--seeds {seeds}"])
-
-
-def _protocols(names: str) -> tuple[Protocol, ...]:
-    """Protocols in an option's value; raises ``RecipeError`` for none, an unknown one or one twice."""
-    from knowmvg.evaluation.samples import Protocol
-
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    known = [protocol.value for protocol in Protocol]
-    if not wanted or not set(wanted) <= set(known) or len(set(wanted)) < len(wanted):
-        raise RecipeError(f"different protocols among {', '.join(known)}", repr(names), "Separate them by commas.")
-    return tuple(Protocol(name) for name in wanted)

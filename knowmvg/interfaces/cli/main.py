@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 import knowmvg
-from knowmvg.core.errors import KnowmvgError
+from knowmvg.core.errors import KnowmvgError, OutputError
 from knowmvg.core.records import DISCLAIMER
 from knowmvg.interfaces.cli import console
 from knowmvg.interfaces.cli.ablate import ablate
@@ -36,6 +36,7 @@ from knowmvg.interfaces.cli.texts import texts
 from knowmvg.interfaces.cli.train import train
 
 UNEXPECTED, INTERRUPTED = 70, 130
+SHOWN = 100  # characters of a path that is too long
 
 app = typer.Typer(
     name="knowmvg",
@@ -110,13 +111,30 @@ def ending(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         _show_interrupted()
         return INTERRUPTED
-    except Exception as error:
+    except OSError as error:
+        if not error.errno or not error.strerror or error.filename is None:
+            return _unexpected(error)
         _show_traceback()
-        # the message of an unexpected error may quote its input, so that only its kind is named
-        words = f"knowmvg: unexpected {type(error).__name__}. Run again with KNOWMVG_DEBUG=1 and report the traceback."
-        console.err().print(Text(words, "bold red"))
-        return UNEXPECTED
+        console.show_error(_refused(error.strerror, str(error.filename)))
+        return OutputError.exit_code
+    except Exception as error:
+        return _unexpected(error)
     return 0
+
+
+def _refused(reason: str, path: str) -> OutputError:
+    """The error for a path that the operating system did not take, wherever that was noticed."""
+    shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}..."
+    todo = "Check the path, its rights and the space."
+    return OutputError("a file or folder that the system lets be used", f"{reason} at {shown}", todo)
+
+
+def _unexpected(error: Exception) -> int:
+    _show_traceback()
+    # the message of an unexpected error may quote its input, so that only its kind is named
+    words = f"knowmvg: unexpected {type(error).__name__}. Run again with KNOWMVG_DEBUG=1 and report the traceback."
+    console.err().print(Text(words, "bold red"))
+    return UNEXPECTED
 
 
 def _show_interrupted() -> None:

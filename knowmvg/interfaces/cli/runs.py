@@ -6,10 +6,11 @@ from pathlib import Path
 
 from knowmvg.core.errors import OutputError, RecipeError
 from knowmvg.grounders.hub import hub_id, missing_model, model_path
+from knowmvg.grounders.shipped import shipped_model
 
 
 def model_folder(run: Path) -> Path:
-    """The model in a run folder, the folder itself where it is a model's, or that of a hub id.
+    """The model in a run folder, the folder itself where it is a model's, or that of a shipped one or a hub id.
 
     Raises:
         ModelError: none of these.
@@ -24,10 +25,12 @@ def result_folder(run: Path, given: Path | None, name: str) -> Path:
     """The folder that was given for results, or else ``RUN/name``.
 
     Raises:
-        OutputError: none was given for a model of the hub, which has no folder of the user's, or it is a file.
+        OutputError: none was given for a model of the hub or a shipped one, which has no folder of the user's, or it is
+            a file.
     """
-    if given is None and hub_id(run) is not None:
-        raise OutputError("a folder for the results", f"no --out with the hub id {run}", "Give one with --out.")
+    if given is None and (hub_id(run) is not None or shipped_model(run) is not None):
+        whose = "hub id" if hub_id(run) is not None else "shipped model"
+        raise OutputError("a folder for the results", f"no --out with the {whose} {run}", "Give one with --out.")
     target = given or run / name
     check_folder(target)
     return target

@@ -128,7 +128,7 @@ def load_latents(folder: Path, cells: int) -> Latents:
     """The latents in a ``vae`` folder, for a UNet with ``cells`` cells a side.
 
     Raises:
-        ModelError: latents of another size than the UNet's.
+        ModelError: weights that are missing, or latents of another size than the UNet's.
         Exception: what diffusers, safetensors and json raise for damaged files; ``load_parts`` explains it.
     """
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -139,5 +139,10 @@ def load_latents(folder: Path, cells: int) -> Latents:
         return found
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32)
+    vae, told = AutoencoderKL.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32, output_loading_info=True
+    )
+    if missing := sorted(told["missing_keys"]):
+        got = f"{len(missing)} missing, the first {missing[0]}"
+        raise ModelError(f"all weights in {folder}", got, "Copy the model again, or name another one.")
     return VaeLatents(vae, cells)

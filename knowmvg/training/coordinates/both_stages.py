@@ -12,7 +12,7 @@ from knowmvg.grounders.coordinates.conventions import Convention
 from knowmvg.grounders.coordinates.load import load_speaker
 from knowmvg.grounders.coordinates.speaker import BackboneSpeaker
 from knowmvg.grounders.coordinates.tuning import projection_of
-from knowmvg.grounders.diffusion.text import quietly
+from knowmvg.grounders.weights import quietly
 from knowmvg.training.coordinates.lessons import Lessons, PhraseLessons, ReportLessons, Teacher, caption_rows
 from knowmvg.training.coordinates.recipe import CosinePart, PfmvgRecipe
 from knowmvg.training.coordinates.stage import Stage

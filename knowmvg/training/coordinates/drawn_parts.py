@@ -14,7 +14,7 @@ from transformers import CLIPVisionModel, LlamaForCausalLM, PreTrainedTokenizerF
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from knowmvg.grounders.coordinates.instructions import pools
-from knowmvg.grounders.diffusion.text import quietly
+from knowmvg.grounders.weights import quietly
 from knowmvg.nn.joined_llava import JoinedLlavaConfig, JoinedLlavaForConditionalGeneration, register
 from knowmvg.training.coordinates.exercises import Exercises
 from knowmvg.training.coordinates.first_layer import begin

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from knowmvg.grounders.coordinates.instructions import pools
-from knowmvg.grounders.diffusion.text import quietly
+from knowmvg.grounders.weights import quietly
 from knowmvg.sources.manifest import StudyRow, read_rows
 from knowmvg.training.coordinates import language
 from knowmvg.training.coordinates.drawn_parts import by_batches, drawn_language, drawn_vision, save_joined

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerFast
 
-from knowmvg.grounders.diffusion.text import quietly
+from knowmvg.grounders.weights import quietly
 from knowmvg.training.diffusion.autoencoder import AutoencoderTask, reconstruction, small_autoencoder, standardise
 from knowmvg.training.diffusion.canvases import Bytes, CanvasBatches, cache_canvases
 from knowmvg.training.diffusion.reading import Labels, ReadingBatches
