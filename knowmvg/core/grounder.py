@@ -80,7 +80,12 @@ class DrawingGrounder(Grounder, Protocol):
 
 @runtime_checkable
 class ReadingGrounder(Grounder, Protocol):
-    """A grounder that names no phrases itself: its ``ground`` places those that a reader of reports names."""
+    """A grounder that may name no phrases itself: its ``ground`` places those that a reader of reports names."""
+
+    @property
+    def reader(self) -> ReportReader | None:
+        """The reader; ``None`` where it has none yet, or names phrases itself."""
+        ...
 
     def with_reader(self, reader: ReportReader) -> Grounder:
         """The same grounder with a reader; it stays as it is."""

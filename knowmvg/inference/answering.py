@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from knowmvg.core.grounder import Grounder, Query
+from knowmvg.core.grounder import Grounder, Query, ReadingGrounder
 from knowmvg.core.records import GroundedPhrase, Grounding, Study
 from knowmvg.inference import reconcile
 from knowmvg.inference.question import UNREAD_ANSWER, Question, ask, can_read, findings_learnt
@@ -26,12 +26,13 @@ class Task:
 
 
 def by_model(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
-    """The phrases that the model names, with the model's boxes."""
+    """The phrases that the model names, with the model's boxes; that of a report parser inside it are the parser's."""
+    source = "parser" if _has_parser(grounder) else "model"
     answers = grounder.ground([task.study for task in tasks])
     return [
         _with(
             answer,
-            reconcile.in_report_order(reconcile.settled(p, "model") for p in _reread(answer, task)),
+            reconcile.in_report_order(reconcile.settled(p, source) for p in _reread(answer, task)),
             () if can_read(grounder, task.study.report) else (UNREAD_ANSWER,),
         )
         for task, answer in zip(tasks, answers, strict=True)
@@ -54,8 +55,11 @@ def by_parser(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
 def by_both(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
     """Both, reconciled; the model is asked again only for phrases that it did not name itself, or could not read.
 
-    A model that knows the report's words is believed: see ``Pairing.trusting``.
+    A model that knows the report's words is believed: see ``Pairing.trusting``. One that names no phrases itself leaves
+    the parser alone.
     """
+    if _has_parser(grounder):
+        return by_parser(grounder, tasks)
     learnt = findings_learnt(grounder)
     answers = grounder.ground([task.study for task in tasks])
     named = [_reread(answer, task) for task, answer in zip(tasks, answers, strict=True)]
@@ -100,6 +104,10 @@ class NamedBy:
     def ground_phrases(self, studies: Sequence[Study], queries: Sequence[Sequence[Query]]) -> list[Grounding]:
         """Place given phrases."""
         return self.grounder.ground_phrases(studies, queries)
+
+
+def _has_parser(grounder: Grounder) -> bool:
+    return isinstance(grounder, ReadingGrounder) and grounder.reader is not None
 
 
 def _questions(grounder: Grounder, tasks: Sequence[Task], pairings: Sequence[reconcile.Pairing]) -> list[Question]:

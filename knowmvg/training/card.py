@@ -138,7 +138,7 @@ def card(
         f"# {recipe['name']}\n",
         INTRODUCTIONS[system],
         USE,
-        figures(metrics),
+        figures(metrics, named=system == "prompted"),
         map_figures(maps),
         strata(metrics),
         _data(facts, origin),

@@ -10,13 +10,15 @@ PROTOCOLS = {
     "phrase_given": "The phrases are given, their numbers of boxes are not; a phrase without a box scores 0.",
     "generate": "The model names the phrases itself; one that it does not name scores 0.",
 }
+READ = "The report parser names the phrases, which the model does not do; one that is not named scores 0."
 
 
 MAP_SCORES = ("cnr", "pointing", "auroc", "auprc", "miou_thr")
 
 
-def figures(metrics: dict[str, Any]) -> str:
-    """One table a protocol, the model's row first and its controls below."""
+def figures(metrics: dict[str, Any], *, named: bool = True) -> str:
+    """One table a protocol, the model's row first and its controls below; ``named``: the model names phrases itself."""
+    explained = PROTOCOLS if named else PROTOCOLS | {"generate": READ}
     lines = [
         "## Figures",
         "",
@@ -28,7 +30,7 @@ def figures(metrics: dict[str, Any]) -> str:
         asked = f"{first['n_phrases']} phrases of {first['n_patients']} patients"
         thresholds = list(first["acc"])
         header = ["row", *(f"acc@{t}" for t in thresholds), "mIoU", "phrase F1", "false boxes"]
-        lines += [f"### {protocol}", "", f"{PROTOCOLS.get(protocol, '')} {asked}.".strip(), ""]
+        lines += [f"### {protocol}", "", f"{explained.get(protocol, '')} {asked}.".strip(), ""]
         lines += [line(header), line(["---"] * len(header))]
         lines += [line(_cells(row, thresholds)) for row in rows] + [""]
     lines += [f"Note: {note}\n" for note in metrics.get("notes", [])]

@@ -38,6 +38,15 @@ def test_both_reconciles_model_and_parser(fake_grounder, radiograph):
     assert boxes == {"pleural effusion": [(1, 2, 3, 4)], "pneumothorax": [], "nodule": [grounder.asked_box]}
 
 
+@pytest.mark.parametrize("source", ["both", "model"])
+def test_what_the_parser_inside_a_model_named_is_called_the_parsers(fake_grounder, radiograph, source):
+    grounder = fake_grounder([answer("Small left pleural effusion")])
+    grounder.reader = lambda report: []
+    grounder.with_reader = lambda reader: grounder
+    grounding = Session(grounder).ground(radiograph, REPORT, phrases=source)
+    assert set(sources(grounding).values()) == {"parser"}
+
+
 def test_phrases_come_in_report_order_and_verbatim(fake_grounder, radiograph):
     grounding = Session(fake_grounder()).ground(radiograph, REPORT)
     spans = [phrase.span for phrase in grounding.phrases]

@@ -163,3 +163,19 @@ def test_maps_of_a_model_without_any_are_refused(study, loaded, tmp_path, capsys
     assert main([*study, "--out", str(tmp_path / "out"), "--maps"]) == 7
     assert "maps" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_table_is_whole_on_a_narrow_terminal(capsys, monkeypatch):
+    from knowmvg.interfaces.cli.ground import show
+
+    monkeypatch.setenv("COLUMNS", "80")
+    regions = (Region(xyxy=(1234, 1000, 2345, 2000), score=0.5),) * 10
+    text = "Prominent cardiomediastinal silhouette with calcified atherosclerosis of the aorta"
+    phrase = GroundedPhrase(
+        text=text, finding="enlarged cardiomediastinum", boxes=regions, evidence=Evidence(source="parser")
+    )
+    show(Grounding(model="m", image_size=(3000, 3000), phrases=(phrase,)))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("1234 1000 2345 2000" in line for line in lines) == 10
+    assert any("parser" in line for line in lines)

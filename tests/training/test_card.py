@@ -141,6 +141,8 @@ def test_maps_that_were_scored_are_shown_and_what_a_score_means(run):
     text = write_card(run).read_text(encoding="utf-8")
     assert "is not calibrated" in text
     assert "estimates a box's overlap" not in text
+    assert "The report parser names the phrases" in text
+    assert "names the phrases itself" not in text
 
 
 def test_what_a_run_wrote_of_its_data_is_told(run):

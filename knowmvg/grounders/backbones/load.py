@@ -209,6 +209,7 @@ def explained(part: BackbonePart) -> Iterator[None]:
         raise ModelError(f"an image processor in PIL form at {part.id}", "one that needs torchvision", todo) from error
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        where = "this folder" if Path(part.id).is_dir() else "this hub id (the hub must be reachable once)"
-        todo = f"Check {where}: config.json, tokenizer.json, preprocessor_config.json and *.safetensors."
+        todo = "Check this folder: config.json, tokenizer.json, preprocessor_config.json and *.safetensors."
+        if not Path(part.id).is_dir():
+            todo = "No such folder is here: correct its path, or, if it is a hub id, let the hub be reached once."
         raise ModelError(f"a whole language model at {part.id}", reason, todo) from error

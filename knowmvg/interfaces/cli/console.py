@@ -24,7 +24,7 @@ from rich.text import Text
 from knowmvg.core.errors import KnowmvgError
 from knowmvg.core.records import DISCLAIMER
 
-MIN_WIDTH = 16  # of a broken column, so that the field's long words stay whole
+MIN_WIDTH = 12  # of a broken column: most of the field's long words stay whole
 
 
 def out() -> Console:
