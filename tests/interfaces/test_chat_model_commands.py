@@ -46,7 +46,16 @@ def test_a_chat_model_s_folder_is_evaluated(chat, data, tmp_path, capsys):
     assert found["protocols"]["teacher_forced"][0]["scores"]["valid_rate"]["value"] == 1.0  # held to its form
     tables = {path.name for path in (tmp_path / "out" / "tables").iterdir()}
     assert {f"published-pfmvg-{k}-beside-phrase_given.md" for k in (1, 2)} <= tables
+    assert found["notes"] == ["Of the split the first 3 studies only."]
     assert capsys.readouterr().out.count(f"knowmvg ground IMAGE --report FILE --model {chat}") == 1
+
+
+def test_a_slow_model_is_asked_in_fewer_protocols(chat, data, tmp_path):
+    command = ["evaluate", str(chat), "--data", str(data), "--split", "train", "--limit", "2"]
+    assert main([*command, "--protocols", "phrase_given", "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert list(found["protocols"]) == ["phrase_given"]
+    assert not (tmp_path / "out" / "samples-generate.jsonl").exists()
 
 
 def test_the_layout_of_pfmvg_is_whole_on_a_narrow_terminal(chat, data, tmp_path, capsys, monkeypatch):

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from knowmvg.core.boxtext.codec import BoxCodec
 from knowmvg.core.boxtext.reading import Fault
 from knowmvg.core.frames import Frame
-from knowmvg.core.records import Evidence, GroundedPhrase, Phrase, Region
+from knowmvg.core.grounder import Query
+from knowmvg.core.records import Evidence, GroundedPhrase, Grounding, Phrase, Region, Study
+from knowmvg.grounders.versions import software_versions
 
 Box = tuple[float, float, float, float]
 
@@ -82,6 +84,18 @@ def _stored(boxes: Sequence[ScoredBox], codec: BoxCodec, frame: Frame) -> list[B
         rows.append(tuple(map(float, corners if x1 < x2 and y1 < y2 else box.numbers)))
     canvas = codec.boxes(rows, frame.canvas)
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in frame.to_stored(canvas).tolist()]
+
+
+def grounding_of(study: Study, model: str, found: Iterable[tuple[Query, Answer | None]], *warnings: str) -> Grounding:
+    """A study's grounding by the model of that name: each query's phrase as its answer places it."""
+    return Grounding(
+        image_size=study.image.size,
+        phrases=tuple(placed(query.phrase, answer) for query, answer in found),
+        model=model,
+        versions=software_versions(),
+        warnings=(*study.image.warnings, *warnings),
+        study=study.id,
+    )
 
 
 def placed(phrase: Phrase, answer: Answer | None) -> GroundedPhrase:

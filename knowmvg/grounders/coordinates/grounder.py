@@ -13,7 +13,7 @@ from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query, ReportReader
 from knowmvg.core.records import Grounding, Phrase, Study
 from knowmvg.grounders.canvas import on_canvas
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, held_answer, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, grounding_of, held_answer
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.coordinates.decoding import FreeProcessor, GrammarProcessor
 from knowmvg.grounders.coordinates.grammar import Grammar
@@ -21,7 +21,6 @@ from knowmvg.grounders.coordinates.speaker import Speaker
 from knowmvg.grounders.coordinates.vocabulary import Vocabulary
 from knowmvg.grounders.naming import to_be_placed
 from knowmvg.grounders.spans import find_spans
-from knowmvg.grounders.versions import software_versions
 
 NAMING_TOKENS = 256
 FREE_TOKENS = 256
@@ -72,7 +71,7 @@ class CoordinateGrounder:
         if self.config.naming is None and self.reader is not None:
             return self.ground_phrases(studies, to_be_placed(self.reader, studies, self.findings))
         if self.config.naming is None:
-            return [self._grounding(study, (), NAMES_NONE) for study in studies]
+            return [grounding_of(study, self.name, (), NAMES_NONE) for study in studies]
         answers: list[Grounding] = []
         for start in range(0, len(studies), self.batch_size):
             batch = studies[start : start + self.batch_size]
@@ -195,19 +194,9 @@ class CoordinateGrounder:
         self, studies: Sequence[Study], queries: Sequence[Sequence[Query]], answers: Sequence[Sequence[Answer | None]]
     ) -> list[Grounding]:
         return [
-            self._grounding(study, [(query.phrase, answer) for query, answer in zip(asking, found, strict=True)])
+            grounding_of(study, self.name, zip(asking, found, strict=True))
             for study, asking, found in zip(studies, queries, answers, strict=True)
         ]
-
-    def _grounding(self, study: Study, found: Sequence[tuple[Phrase, Answer | None]], *warnings: str) -> Grounding:
-        return Grounding(
-            image_size=study.image.size,
-            phrases=tuple(placed(phrase, answer) for phrase, answer in found),
-            model=self.name,
-            versions=software_versions(),
-            warnings=(*study.image.warnings, *warnings),
-            study=study.id,
-        )
 
 
 def _verbatim(report: str, said: str) -> list[Phrase]:

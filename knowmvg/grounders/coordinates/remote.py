@@ -11,12 +11,11 @@ from PIL import Image
 
 from knowmvg.core.frames import Frame
 from knowmvg.core.grounder import Query, ReportReader
-from knowmvg.core.records import Grounding, Phrase, Study
+from knowmvg.core.records import Grounding, Study
 from knowmvg.grounders.canvas import in_frame
-from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, placed
+from knowmvg.grounders.coordinates.answers import NAMES_NONE, Answer, free_answer, grounding_of
 from knowmvg.grounders.coordinates.config import CoordinatesConfig
 from knowmvg.grounders.naming import to_be_placed
-from knowmvg.grounders.versions import software_versions
 
 NO_SCORE = 0.5
 """The score of a box whose answer says none: an endpoint gives no probabilities that can be relied on."""
@@ -69,7 +68,7 @@ class RemoteGrounder:
         """
         if self.reader is not None:
             return self.ground_phrases(studies, to_be_placed(self.reader, studies))
-        return [self._grounding(study, (), NAMES_NONE) for study in studies]
+        return [grounding_of(study, self.name, (), NAMES_NONE) for study in studies]
 
     def with_reader(self, reader: ReportReader) -> RemoteGrounder:
         """The same endpoint with a reader of reports."""
@@ -79,7 +78,7 @@ class RemoteGrounder:
         """Place given phrases, in order."""
         answers = self.answers(studies, queries)
         return [
-            self._grounding(study, [(query.phrase, answer) for query, answer in zip(asking, found, strict=True)])
+            grounding_of(study, self.name, zip(asking, found, strict=True))
             for study, asking, found in zip(studies, queries, answers, strict=True)
         ]
 
@@ -106,13 +105,3 @@ class RemoteGrounder:
         out = io.BytesIO()
         Image.fromarray((pixels * 255).round().astype(np.uint8)).save(out, format="PNG")
         return out.getvalue(), frame
-
-    def _grounding(self, study: Study, found: Sequence[tuple[Phrase, Answer | None]], *warnings: str) -> Grounding:
-        return Grounding(
-            image_size=study.image.size,
-            phrases=tuple(placed(phrase, answer) for phrase, answer in found),
-            model=self.name,
-            versions=software_versions(),
-            warnings=(*study.image.warnings, *warnings),
-            study=study.id,
-        )

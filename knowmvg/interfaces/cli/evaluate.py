@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -196,6 +197,8 @@ def evaluate(
             name=f"{run.resolve().name}{named}",
             reader=finding_and_side,
         )
+    if limit:
+        result = replace(result, notes=(*result.notes, f"Of the split the first {limit} studies only."))
     result.write(target)
     described = f"{source.resolve().name}, split {split}" + (f", first {limit} studies" if limit else "")
     write_report(
