@@ -158,8 +158,9 @@ def test_a_base_that_is_not_here_is_a_problem_and_no_traceback(recipe: Path, tmp
         app, ["doctor", str(ROOT / "recipes" / "pfmvg.yaml"), *keys, "--card", "24", "--runs", str(tmp_path / "runs")]
     )
     assert result.exit_code == 1
-    assert "nowhere" in " ".join(result.stdout.split())
-    assert "config.json" in result.stdout
+    told = " ".join(result.stdout.split())
+    assert "nowhere" in told
+    assert "No such folder is here: correct its path" in told
 
 
 def test_adapters_anywhere_else_are_told(adapted: SpeakingBackbone) -> None:
