@@ -26,7 +26,7 @@ class Task:
 
 
 def by_model(grounder: Grounder, tasks: Sequence[Task]) -> list[Grounding]:
-    """The phrases that the model names, with the model's boxes; that of a report parser inside it are the parser's."""
+    """The phrases that the model names, with the model's boxes; those of a parser inside it are the parser's."""
     source = "parser" if _has_parser(grounder) else "model"
     answers = grounder.ground([task.study for task in tasks])
     return [
